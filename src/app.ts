@@ -1,0 +1,66 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { Deps } from './deps.js';
+import { download } from './download/download.js';
+import { NotFound } from './errors.js';
+import { sendProblemPage } from './http/errors.js';
+import { healthz, readyz } from './http/health.js';
+import { HttpError } from './http/http-error.js';
+import { limitRecipients } from './http/limits.js';
+import { pagePolicy, securityHeaders } from './http/security-headers.js';
+import { sendRobots, sendStylesheet } from './http/static.js';
+import { machineLink } from './opt-out/link.js';
+import { form, page } from './opt-out/page.js';
+import { pixel } from './opt-out/pixel.js';
+import { server } from './opt-out/server.js';
+
+/** The whole HTTP surface, grouped by who calls. */
+export function createApp(deps: Deps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', 'simple');
+  app.use(securityHeaders(deps.baseUrl));
+
+  // Those who run it
+  app.get('/healthz', healthz());
+  app.get('/readyz', readyz(deps));
+
+  // Recipients; and on the list's one link, first the programs that open it
+  const limit = limitRecipients(deps);
+  app.all('/l/:list', machine(machineLink(deps)), limit, page(deps));
+  app.all('/l/:list/opt-out', limit, form(deps));
+  app.get('/signoff.css', sendStylesheet());
+  app.get('/robots.txt', sendRobots());
+
+  // Mailers and their servers
+  app.all('/l/:list/pixel.gif', machine(pixel(deps)));
+  app.all('/l/:list/notify', machine(server(deps)));
+  app.all('/l/:list/download', machine(download(deps)));
+
+  app.use(((req, res) => {
+    res.setHeader('Content-Security-Policy', pagePolicy(null));
+    sendProblemPage(deps, req, res, new NotFound('There is no such page.'));
+  }) satisfies RequestHandler);
+  app.use(((error: unknown, req, res, _next) => {
+    res.setHeader('Content-Security-Policy', pagePolicy(null));
+    sendProblemPage(deps, req, res, isMalformedPath(error) ? malformedPath : error);
+  }) satisfies ErrorRequestHandler);
+  return app;
+}
+
+/** A door that is plain Node, as all that machines call are: it says whether it has answered. */
+type MachineDoor = (req: IncomingMessage, res: ServerResponse, listId: string) => Promise<boolean>;
+
+function machine(door: MachineDoor): RequestHandler<{ list: string }> {
+  return (req, res, next) => {
+    door(req, res, req.params.list).then((hasAnswered) => (hasAnswered ? undefined : next()), next);
+  };
+}
+
+const malformedPath = new HttpError(400, 'malformed', 'The address of this page is malformed.');
+
+/** Express's own, for a percent-escape in the path that is none. */
+function isMalformedPath(error: unknown): boolean {
+  return error instanceof URIError;
+}

@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { z } from 'zod';
+import { StartRefused } from './errors.js';
+import { compileTrust } from './http/client-address.js';
+import { projectPath } from './paths.js';
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
+
+const environment = z.object({
+  NODE_ENV: z.string().default('development'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: wholeNumber(0, 65_535).default(3000),
+  BASE_URL: z.string().optional(),
+  DATABASE_URL: z.string().optional(),
+  DATA_DIR: z.string().default('data'),
+  SIGNOFF_SECRET: z.string().min(32, 'must be at least 32 characters').max(512).optional(),
+  TRUST_PROXY: z.string().default(''),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
+  ACCEPT_LOSING_OPT_OUTS: z.enum(['no', 'yes']).default('no'),
+  DATABASE_POOL: wholeNumber(3, 200).default(10),
+  DATABASE_TIMEOUT_MS: wholeNumber(100, 60_000).default(5000),
+  RECORD_QUEUE_ROWS: wholeNumber(1000, 1_000_000).default(20_000),
+  DOWNLOADS_AT_ONCE: wholeNumber(1, 100).default(8),
+  RECIPIENT_REQUESTS_PER_MINUTE: wholeNumber(10, 1_000_000).default(1200),
+  MAX_CONNECTIONS: wholeNumber(10, 1_000_000).default(10_000),
+  STOP_SECONDS: wholeNumber(1, 600).default(25),
+});
+
+export interface Config {
+  readonly production: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** An origin without a slash at the end. Null: made from the port that is listened on. */
+  readonly baseUrl: string | null;
+  readonly databaseUrl: string;
+  readonly dataDir: string;
+  /** Null: made and kept in the data folder (outside production only). */
+  readonly secret: string | null;
+  readonly trustProxy: readonly string[];
+  readonly logLevel: string;
+  readonly acceptLosingOptOuts: boolean;
+  readonly databasePool: number;
+  readonly databaseTimeoutMs: number;
+  readonly recordQueueRows: number;
+  readonly downloadsAtOnce: number;
+  readonly recipientRequestsPerMinute: number;
+  readonly maxConnections: number;
+  readonly stopMs: number;
+}
+
+/** Reads `.env` of the working folder, where there is one; what the environment already holds wins. */
+export function loadEnvFile(): void {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+}
+
+/**
+ * Turns the environment into a Config. An empty value counts as absent.
+ *
+ * @throws StartRefused naming every variable that is missing or does not pass, without its value:
+ *   several of them are secrets.
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    throw refusal(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
+  }
+  const e = parsed.data;
+  const production = e.NODE_ENV === 'production';
+  const problems: string[] = [];
+
+  if (production && e.SIGNOFF_SECRET === undefined) {
+    problems.push('SIGNOFF_SECRET is needed in production (for example: openssl rand -base64 32)');
+  }
+  if (production && e.BASE_URL === undefined) {
+    problems.push('BASE_URL is needed in production: the address under which recipients reach this service');
+  }
+  const baseUrl = e.BASE_URL === undefined ? null : originOf(e.BASE_URL);
+  if (baseUrl === undefined) {
+    problems.push('BASE_URL must be an origin such as https://out.example.com: http or https, and no path');
+  }
+  const trustProxy = e.TRUST_PROXY.split(/[\s,]+/).filter(Boolean);
+  try {
+    compileTrust(trustProxy);
+  } catch (error) {
+    problems.push(`TRUST_PROXY ${(error as Error).message}`);
+  }
+  const dataDir = path.resolve(e.DATA_DIR === 'data' ? projectPath('data') : e.DATA_DIR);
+  const databaseUrl = e.DATABASE_URL ?? `sqlite://${path.join(dataDir, 'signoff.db')}`;
+  if (!/^(mysql|mariadb|sqlite):\/\/./.test(databaseUrl)) {
+    problems.push('DATABASE_URL must begin with mysql://, mariadb:// or sqlite://');
+  }
+  if (problems.length > 0 || baseUrl === undefined) throw refusal(problems);
+
+  return {
+    production,
+    host: e.HOST,
+    port: e.PORT,
+    baseUrl,
+    databaseUrl,
+    dataDir,
+    secret: e.SIGNOFF_SECRET ?? null,
+    trustProxy,
+    logLevel: e.LOG_LEVEL,
+    acceptLosingOptOuts: e.ACCEPT_LOSING_OPT_OUTS === 'yes',
+    databasePool: e.DATABASE_POOL,
+    databaseTimeoutMs: e.DATABASE_TIMEOUT_MS,
+    recordQueueRows: e.RECORD_QUEUE_ROWS,
+    downloadsAtOnce: e.DOWNLOADS_AT_ONCE,
+    recipientRequestsPerMinute: e.RECIPIENT_REQUESTS_PER_MINUTE,
+    maxConnections: e.MAX_CONNECTIONS,
+    stopMs: e.STOP_SECONDS * 1000,
+  };
+}
+
+function originOf(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isOrigin =
+    url !== undefined &&
+    /^https?:$/.test(url.protocol) &&
+    url.pathname === '/' &&
+    url.search + url.hash + url.username + url.password === '';
+  return isOrigin ? url.origin : undefined;
+}
+
+function refusal(problems: string[]): StartRefused {
+  return new StartRefused(`The configuration does not pass:\n${problems.map((p) => `  - ${p}`).join('\n')}`);
+}

@@ -1,0 +1,38 @@
+import type { Db } from '../db/connect.js';
+import { NotFound } from '../errors.js';
+import { checkText } from './text.js';
+
+/** A business that runs lists here. */
+export interface Account {
+  readonly id: number;
+  readonly name: string;
+  readonly createdAt: number;
+}
+
+interface AccountRow {
+  id: number;
+  name: string;
+  created_at: number;
+}
+
+/** @throws Invalid for a name that is empty, over 200 characters, or holds control characters. */
+export async function createAccount(db: Db, name: string): Promise<Account> {
+  const row = { name: checkText('name', name, { max: 200 }), created_at: Date.now() };
+  const [id] = await db('accounts').insert(row);
+  return accountOf({ id: id as number, ...row });
+}
+
+export async function listAccounts(db: Db): Promise<Account[]> {
+  return (await db<AccountRow>('accounts').orderBy('id')).map((row) => accountOf(row as AccountRow));
+}
+
+/** @throws NotFound */
+export async function getAccount(db: Db, id: number): Promise<Account> {
+  const row = await db<AccountRow>('accounts').where({ id }).first();
+  if (row === undefined) throw new NotFound(`There is no account ${id}.`);
+  return accountOf(row as AccountRow);
+}
+
+function accountOf(row: AccountRow): Account {
+  return { id: row.id, name: row.name, createdAt: row.created_at };
+}

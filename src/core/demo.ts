@@ -1,0 +1,39 @@
+import type { Db } from '../db/connect.js';
+import { rotateAccessKey } from './access-keys.js';
+import { createAccount } from './accounts.js';
+import { createList, type List } from './lists.js';
+import { createMailer, grantList } from './mailers.js';
+
+export interface Demo {
+  readonly list: List;
+  readonly accessKey: string;
+}
+
+/**
+ * An account, a list and a mailer to try everything with at once, from this machine.
+ *
+ * @returns null where there is an account already: then nothing is made.
+ */
+export async function createDemo(db: Db): Promise<Demo | null> {
+  const standing: unknown = await db('accounts').first('id');
+  if (standing !== undefined) return null;
+  const actor = 'demo';
+  const account = await createAccount(db, 'Demo account');
+  const list = await createList(
+    db,
+    account.id,
+    {
+      internalName: 'demo',
+      name: 'The Demo Gazette',
+      ipWhitelist: '127.0.0.1, ::1',
+      operatorName: 'Demo Gazette Ltd',
+      postalAddress: '1 Example Street\nExample Town EX1 2MP',
+      contact: 'privacy@example.com',
+      privacyUrl: 'https://example.com/privacy',
+    },
+    { actor, confirmPrivate: true },
+  );
+  const mailer = await createMailer(db, account.id, { name: 'Demo mailer', plainAllowed: true }, { actor });
+  await grantList(db, mailer, list, { actor });
+  return { list, accessKey: await rotateAccessKey(db, mailer, { actor, overlapMs: 0 }) };
+}

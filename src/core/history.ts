@@ -1,0 +1,27 @@
+import type { Db } from '../db/connect.js';
+
+export interface Change {
+  readonly accountId: number;
+  readonly listId?: number | null;
+  /** Who did it: `cli`, or later a person's id; never an address. */
+  readonly actor: string;
+  /** Noun and verb: `list.edited`, `opt-out.removed`. */
+  readonly action: string;
+  /** The address key of the opt-out that it concerns. */
+  readonly subject?: Buffer | null;
+  /** What changed; no keys, and no addresses. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Notes who changed what; belongs in the transaction that makes the change. */
+export async function noteChange(db: Db, change: Change): Promise<void> {
+  await db('history').insert({
+    at: Date.now(),
+    account_id: change.accountId,
+    list_id: change.listId ?? null,
+    actor: change.actor,
+    action: change.action,
+    subject: change.subject ?? null,
+    details: JSON.stringify(change.details ?? {}),
+  });
+}

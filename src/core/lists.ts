@@ -1,0 +1,184 @@
+import { randomInt } from 'node:crypto';
+import type { Db } from '../db/connect.js';
+import { Invalid, NotFound } from '../errors.js';
+import { noteChange } from './history.js';
+import { parseIpWhitelist, type Network } from './ip-whitelist.js';
+import { columnsOf, type Confirmations, type ListSettings } from './list-settings.js';
+import { mailersGranted } from './mailers.js';
+import { parseRedirectTemplate, type RedirectTemplate } from './redirect-template.js';
+import { findTags } from './tags.js';
+
+/** A suppression list: addresses that its mail must not reach. */
+export interface List {
+  readonly id: number;
+  /** Unguessable, in URLs, never reused. */
+  readonly publicId: string;
+  readonly accountId: number;
+  readonly internalName: string;
+  readonly name: string;
+  readonly state: 'open' | 'closed';
+  readonly archivedAt: number | null;
+  readonly directLink: 'confirm' | 'instant';
+  readonly pixel: boolean;
+  readonly thankYou: Readonly<Record<string, string>>;
+  readonly redirect: RedirectTemplate | null;
+  readonly ipWhitelist: readonly Network[];
+  readonly downloadsFromAnyAddress: boolean;
+  readonly operatorName: string;
+  readonly postalAddress: string;
+  readonly contact: string;
+  readonly privacyUrl: string;
+  readonly defaultLanguage: string;
+  /** The tags that this list's mail has; an unknown one at a public door means all mail. */
+  readonly tags: ReadonlySet<string>;
+  /** The mailers that it is granted to. */
+  readonly mailerIds: ReadonlySet<number>;
+  readonly createdAt: number;
+}
+
+interface ListRow {
+  id: number;
+  public_id: string;
+  account_id: number;
+  internal_name: string;
+  name: string;
+  state: 'open' | 'closed';
+  archived_at: number | null;
+  direct_link: 'confirm' | 'instant';
+  pixel: number;
+  thank_you: string;
+  redirect_template: string | null;
+  ip_whitelist: string;
+  downloads_from_any_address: number;
+  operator_name: string;
+  postal_address: string;
+  contact: string;
+  privacy_url: string;
+  default_language: string;
+  created_at: number;
+  changed_at: number;
+}
+
+// No letters that are taken for digits, and no case: mail programs and people mangle both.
+const idAlphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
+const idLength = 20; // 31^20, some 99 bits
+const idPattern = new RegExp(`^[${idAlphabet}]{${idLength}}$`);
+
+/**
+ * @param settings `name` is needed; `internalName` is the same where it is not given.
+ * @throws Invalid naming the setting that does not pass.
+ */
+export async function createList(
+  db: Db,
+  accountId: number,
+  settings: Partial<ListSettings>,
+  { actor, ...confirmations }: { actor: string } & Confirmations,
+): Promise<List> {
+  if (settings.name === undefined) throw new Invalid('name', 'missing', 'name must not be empty');
+  const columns = columnsOf({ internalName: settings.name, ...settings }, confirmations);
+  const now = Date.now();
+  const id = await db.transaction(async (trx) => {
+    const [listId] = await trx('lists').insert({
+      thank_you: '{}',
+      ip_whitelist: '',
+      ...columns,
+      public_id: newPublicId(),
+      account_id: accountId,
+      created_at: now,
+      changed_at: now,
+    });
+    await noteChange(trx, { accountId, listId: listId as number, actor, action: 'list.created' });
+    return listId as number;
+  });
+  return getListById(db, id);
+}
+
+/**
+ * Changes the settings that are given. Thank-you texts of languages that are not given stay.
+ *
+ * @throws Invalid naming the setting that does not pass; nothing is changed then.
+ */
+export async function editList(
+  db: Db,
+  list: List,
+  settings: Partial<ListSettings>,
+  { actor, ...confirmations }: { actor: string } & Confirmations,
+): Promise<List> {
+  const columns = columnsOf(settings, confirmations, list.thankYou);
+  if (Object.keys(columns).length > 0) {
+    await db.transaction(async (trx) => {
+      await trx('lists')
+        .where({ id: list.id })
+        .update({ ...columns, changed_at: Date.now() });
+      await noteChange(trx, {
+        accountId: list.accountId,
+        listId: list.id,
+        actor,
+        action: 'list.edited',
+        details: { settings: Object.keys(columns) },
+      });
+    });
+  }
+  return getListById(db, list.id);
+}
+
+/** @returns null for an id that no list has, or that cannot be one. */
+export async function findList(db: Db, publicId: string): Promise<List | null> {
+  const id = publicId.toLowerCase();
+  if (!idPattern.test(id)) return null;
+  const row = await db<ListRow>('lists').where({ public_id: id }).first();
+  return row === undefined ? null : listOf(db, row as ListRow);
+}
+
+/** @throws NotFound */
+export async function getList(db: Db, publicId: string): Promise<List> {
+  const list = await findList(db, publicId);
+  if (list === null) throw new NotFound('There is no such list.');
+  return list;
+}
+
+/** @throws NotFound */
+export async function getListById(db: Db, id: number): Promise<List> {
+  const row = await db<ListRow>('lists').where({ id }).first();
+  if (row === undefined) throw new NotFound('There is no such list.');
+  return listOf(db, row as ListRow);
+}
+
+/** Oldest first; at most 10,000. */
+export async function listsOfAccount(db: Db, accountId: number): Promise<List[]> {
+  const rows = await db<ListRow>('lists').where({ account_id: accountId }).orderBy('id').limit(10_000);
+  return Promise.all(rows.map((row) => listOf(db, row as ListRow)));
+}
+
+function newPublicId(): string {
+  return Array.from({ length: idLength }, () => idAlphabet[randomInt(idAlphabet.length)]).join('');
+}
+
+async function listOf(db: Db, row: ListRow): Promise<List> {
+  const redirect = row.redirect_template === null ? null : parseRedirectTemplate(row.redirect_template);
+  // What is stored has passed these checks before. Where it does not any more, the door it opens stays shut.
+  const whitelist = parseIpWhitelist(row.ip_whitelist, { confirmWide: true, confirmPrivate: true });
+  return {
+    id: row.id,
+    publicId: row.public_id,
+    accountId: row.account_id,
+    internalName: row.internal_name,
+    name: row.name,
+    state: row.state,
+    archivedAt: row.archived_at,
+    directLink: row.direct_link,
+    pixel: row.pixel !== 0,
+    thankYou: JSON.parse(row.thank_you) as Record<string, string>,
+    redirect: redirect?.ok ? redirect.template : null,
+    ipWhitelist: whitelist.ok ? whitelist.networks : [],
+    downloadsFromAnyAddress: row.downloads_from_any_address !== 0,
+    operatorName: row.operator_name,
+    postalAddress: row.postal_address,
+    contact: row.contact,
+    privacyUrl: row.privacy_url,
+    defaultLanguage: row.default_language,
+    tags: await findTags(db, row.id),
+    mailerIds: await mailersGranted(db, row.id),
+    createdAt: row.created_at,
+  };
+}

@@ -1,0 +1,211 @@
+import { engineOf, type Db } from '../db/connect.js';
+import { md5Of, sha256Of, type Address } from './address.js';
+
+/** The door that an opt-out came through. */
+export type Source = 'page' | 'direct-link' | 'one-click' | 'pixel' | 'server' | 'api' | 'import' | 'console';
+
+/** The tag of an opt-out from all of a list's mail. */
+export const EVERYTHING = '*';
+
+/** One address leaving one list, or one tag of it. */
+export interface OptOut {
+  readonly listId: number;
+  readonly address: Address;
+  readonly tag: string;
+  readonly source: Source;
+  /** When they left, and when we learnt it: UTC milliseconds. */
+  readonly createdAt: number;
+  readonly recordedAt: number;
+  readonly reason?: string | null;
+  /** From then on it suppresses nobody; null: never. */
+  readonly expiresAt?: number | null;
+  readonly mailerId?: number | null;
+  readonly credentialId?: number | null;
+  readonly ip?: string | null;
+  readonly receipt?: Buffer | null;
+}
+
+/** A row of `opt_outs` as the recorder writes it. */
+export type OptOutRow = readonly (string | number | Buffer | null)[];
+
+const columns = [
+  'list_id',
+  'address_key',
+  'tag',
+  'address',
+  'given',
+  'sha256',
+  'created_at',
+  'recorded_at',
+  'last_at',
+  'source',
+  'reason',
+  'expires_at',
+  'mailer_id',
+  'credential_id',
+  'ip',
+  'receipt',
+] as const;
+
+/** `given` is kept only where it says more than the normalised address does. */
+export function rowOf(optOut: OptOut): OptOutRow {
+  const { normalised, given } = optOut.address;
+  return [
+    optOut.listId,
+    md5Of(normalised),
+    Buffer.from(optOut.tag),
+    Buffer.from(normalised),
+    given === normalised ? null : Buffer.from(given),
+    null,
+    optOut.createdAt,
+    optOut.recordedAt,
+    optOut.recordedAt,
+    optOut.source,
+    optOut.reason == null ? null : Buffer.from(optOut.reason),
+    optOut.expiresAt ?? null,
+    optOut.mailerId ?? null,
+    optOut.credentialId ?? null,
+    optOut.ip ?? null,
+    optOut.receipt ?? null,
+  ];
+}
+
+/** By the primary key: statements that lock rows in one order do not deadlock each other. */
+export function compareRows(a: OptOutRow, b: OptOutRow): number {
+  return (
+    (a[0] as number) - (b[0] as number) ||
+    Buffer.compare(a[1] as Buffer, b[1] as Buffer) ||
+    Buffer.compare(a[2] as Buffer, b[2] as Buffer)
+  );
+}
+
+/**
+ * Writes opt-outs in one statement, which is also one commit. Only the recorder calls this.
+ *
+ * Recording an address again merges: where the standing row suppresses, the first time, source and
+ * receipt stay, the later expiry counts (none is the latest), and last_at and repeats move on. A removed
+ * or expired row is revived with the new values. An erased person's row never gets its address back while
+ * it suppresses, whichever door brings it.
+ */
+export async function writeOptOuts(db: Db, rows: readonly OptOutRow[]): Promise<void> {
+  const placeholders = `(${columns.map(() => '?').join(',')})`;
+  const sql =
+    `INSERT INTO opt_outs (${columns.join(', ')}) VALUES ${rows.map(() => placeholders).join(',')} ` +
+    mergeClause(db);
+  await db.raw(sql, rows.flat() as (string | number | Buffer)[]);
+}
+
+/**
+ * MySQL assigns from left to right and reads what it has assigned, SQLite reads the standing row
+ * throughout. Written so that both come to the same: a column stands after all that look at it,
+ * `removed_at`, which everything looks at, last.
+ */
+function mergeClause(db: Db): string {
+  const { incoming, onRepeat, smaller, larger } = engineOf(db);
+  const live = `opt_outs.removed_at IS NULL AND (opt_outs.expires_at IS NULL OR opt_outs.expires_at > ${incoming('recorded_at')})`;
+  const erased = 'opt_outs.address IS NULL AND opt_outs.sha256 IS NOT NULL';
+  const kept = (column: string) =>
+    `${column} = CASE WHEN ${live} THEN opt_outs.${column} ELSE ${incoming(column)} END`;
+  const filled = (column: string) =>
+    `${column} = CASE WHEN NOT (${live}) THEN ${incoming(column)} WHEN ${erased} THEN NULL
+      WHEN opt_outs.address IS NULL THEN ${incoming(column)} ELSE opt_outs.${column} END`;
+  return `${onRepeat}
+    feed_number = CASE WHEN NOT (${live}) THEN NULL
+      WHEN opt_outs.address IS NULL AND opt_outs.sha256 IS NULL AND ${incoming('address')} IS NOT NULL THEN NULL
+      ELSE opt_outs.feed_number END,
+    created_at = CASE WHEN ${live} THEN ${smaller('opt_outs.created_at', incoming('created_at'))}
+      ELSE ${incoming('created_at')} END,
+    last_at = CASE WHEN ${live} THEN ${larger('opt_outs.last_at', incoming('last_at'))}
+      ELSE ${incoming('last_at')} END,
+    repeats = CASE WHEN ${live} THEN opt_outs.repeats + 1 ELSE 0 END,
+    ${['recorded_at', 'source', 'reason', 'mailer_id', 'credential_id', 'ip', 'receipt'].map(kept).join(', ')},
+    ${filled('given')},
+    ${filled('address')},
+    ${kept('sha256')},
+    expires_at = CASE WHEN NOT (${live}) THEN ${incoming('expires_at')}
+      WHEN opt_outs.expires_at IS NULL OR ${incoming('expires_at')} IS NULL THEN NULL
+      ELSE ${larger('opt_outs.expires_at', incoming('expires_at'))} END,
+    removed_at = NULL`;
+}
+
+/** The SQL condition of a row that suppresses its address at the time of the one binding. */
+export const LIVE = 'removed_at IS NULL AND (expires_at IS NULL OR expires_at > ?)';
+
+export interface OptOutRecord {
+  readonly list_id: number;
+  readonly address_key: Buffer;
+  readonly tag: Buffer;
+  readonly address: Buffer | null;
+  readonly given: Buffer | null;
+  readonly sha256: Buffer | null;
+  readonly created_at: number;
+  readonly recorded_at: number;
+  readonly last_at: number;
+  readonly repeats: number;
+  readonly source: Source;
+  readonly reason: Buffer | null;
+  readonly expires_at: number | null;
+  readonly mailer_id: number | null;
+  readonly ip: string | null;
+  readonly receipt: Buffer | null;
+  readonly removed_at: number | null;
+  readonly feed_number: number | null;
+  readonly counted: number;
+}
+
+/**
+ * All that a list holds of an address, removed rows included, one row a tag. Finds hash-only entries as
+ * well: by MD5, and by SHA-256.
+ */
+export async function findOptOuts(db: Db, listId: number, normalised: string): Promise<OptOutRecord[]> {
+  const rows = await db<OptOutRecord>('opt_outs')
+    .where({ list_id: listId })
+    .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
+    .orderBy('tag');
+  return rows as OptOutRecord[];
+}
+
+/**
+ * Whether mail of this list (of this tag of it) must not reach the address.
+ *
+ * @throws whatever the database does: a look-up that fails is never taken for a no.
+ */
+export async function isSuppressed(
+  db: Db,
+  listId: number,
+  normalised: string,
+  { tag = EVERYTHING, at = Date.now() }: { tag?: string; at?: number } = {},
+): Promise<boolean> {
+  const row: unknown = await db('opt_outs')
+    .where({ list_id: listId })
+    .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
+    .whereIn(
+      'tag',
+      [...new Set([EVERYTHING, tag])].map((text) => Buffer.from(text)),
+    )
+    .whereRaw(LIVE, [at])
+    .first('list_id');
+  return row !== undefined;
+}
+
+/**
+ * Takes an address off a list again, leaving a tombstone that the feed carries out as a removal.
+ *
+ * @param tag one tag's row; without it, all rows of the address.
+ * @returns how many rows ceased to suppress.
+ */
+export async function removeOptOuts(
+  db: Db,
+  listId: number,
+  normalised: string,
+  { tag, at = Date.now() }: { tag?: string; at?: number } = {},
+): Promise<number> {
+  return db('opt_outs')
+    .where({ list_id: listId })
+    .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
+    .modify((query) => {
+      if (tag !== undefined) void query.where({ tag: Buffer.from(tag) });
+    })
+    .whereRaw(LIVE, [at])
+    .update({ removed_at: at, feed_number: null });
+}

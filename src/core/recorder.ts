@@ -1,0 +1,120 @@
+import { isDatabaseUnavailable, retrying, type Db } from '../db/connect.js';
+import { Unavailable } from '../errors.js';
+import { compareRows, rowOf, writeOptOuts, type OptOut, type OptOutRow } from './opt-outs.js';
+
+export interface Recorder {
+  /**
+   * Records opt-outs, and resolves only once they are committed. At most 1,000 at a time.
+   *
+   * @throws Unavailable when the queue is full, the service is stopping, or the database is away. Whether
+   *   the opt-outs were recorded is then unknown; recording them again is harmless.
+   */
+  record(optOuts: readonly OptOut[]): Promise<void>;
+  /** Takes nothing more, and resolves when all that was taken has been answered. */
+  drain(): Promise<void>;
+  /** Rows that wait, and statements in flight. */
+  load(): { waiting: number; inFlight: number };
+}
+
+interface Waiting {
+  readonly rows: OptOutRow[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Beyond this, a statement takes so long that the first of its requests would wait for the last. */
+const rowsAStatement = 1000;
+
+/** Two keep the log's flushes busy; more only contend. SQLite's one connection takes one at a time anyway. */
+const statementsInFlight = 2;
+
+/**
+ * The one way by which opt-outs get into the database. What requests bring within one turn of the event
+ * loop, and while earlier statements are under way, goes out as one statement, so that a single flush of
+ * the log serves many requests; each request is answered after its commit.
+ *
+ * @param queueRows how many rows may wait; beyond, requests are turned away at once.
+ * @param timeoutMs for how long a statement that loses to a deadlock or a lock is repeated.
+ * @param onCommit told after each commit: the keeper has rows to number.
+ */
+export function createRecorder(
+  db: Db,
+  { queueRows, timeoutMs, onCommit }: { queueRows: number; timeoutMs: number; onCommit: () => void },
+): Recorder {
+  const queue: Waiting[] = [];
+  let waiting = 0;
+  let inFlight = 0;
+  let isScheduled = false;
+  let isDraining = false;
+  let whenIdle: (() => void)[] = [];
+
+  function record(optOuts: readonly OptOut[]): Promise<void> {
+    if (optOuts.length === 0) return Promise.resolve();
+    if (isDraining) return Promise.reject(new Unavailable('the service is stopping'));
+    if (waiting + optOuts.length > queueRows) {
+      return Promise.reject(new Unavailable('more opt-outs wait than can be recorded in time'));
+    }
+    const rows = optOuts.map(rowOf);
+    return new Promise((resolve, reject) => {
+      queue.push({ rows, resolve, reject });
+      waiting += rows.length;
+      schedule();
+    });
+  }
+
+  function schedule(): void {
+    if (isScheduled || inFlight >= statementsInFlight) return;
+    isScheduled = true;
+    setImmediate(() => {
+      isScheduled = false;
+      while (inFlight < statementsInFlight && queue.length > 0) void writeBatch(takeBatch());
+    });
+  }
+
+  /** A request's rows always go out together: nothing of it is half done. */
+  function takeBatch(): Waiting[] {
+    let rows = 0;
+    let requests = 0;
+    for (const entry of queue) {
+      if (requests > 0 && rows + entry.rows.length > rowsAStatement) break;
+      rows += entry.rows.length;
+      requests++;
+    }
+    waiting -= rows;
+    return queue.splice(0, requests);
+  }
+
+  async function writeBatch(batch: Waiting[]): Promise<void> {
+    inFlight++;
+    try {
+      await write(batch);
+      onCommit();
+      for (const entry of batch) entry.resolve();
+    } catch (error) {
+      if (batch.length === 1 || error instanceof Unavailable || isDatabaseUnavailable(db, error)) {
+        // The connection failed, not the data: sending it again in pieces would only pile up.
+        for (const entry of batch) entry.reject(error);
+      } else {
+        for (const entry of batch) await write([entry]).then(entry.resolve, entry.reject);
+        onCommit();
+      }
+    } finally {
+      inFlight--;
+      if (queue.length > 0) schedule();
+      else if (inFlight === 0) for (const done of whenIdle.splice(0)) done();
+    }
+  }
+
+  async function write(batch: Waiting[]): Promise<void> {
+    const rows = batch.flatMap((entry) => entry.rows).sort(compareRows);
+    await retrying(db, timeoutMs, () => writeOptOuts(db, rows));
+  }
+
+  function drain(): Promise<void> {
+    isDraining = true;
+    if (queue.length === 0 && inFlight === 0) return Promise.resolve();
+    return new Promise((resolve) => (whenIdle = [...whenIdle, resolve]));
+  }
+
+  return { record, drain, load: () => ({ waiting, inFlight }) };
+}

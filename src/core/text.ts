@@ -1,0 +1,37 @@
+import { Invalid } from '../errors.js';
+
+/** Control characters, separators and lone surrogates: they have no place in names, or in a terminal. */
+const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u;
+const unprintableInLines = /[^\P{Cc}\n]|[\p{Cs}\p{Zl}\p{Zp}]/u;
+
+/**
+ * A person's text for one field: trimmed, NFC, of bounded length.
+ *
+ * @param max UTF-16 units.
+ * @throws Invalid `missing`, `too-long` or `control-character`.
+ */
+export function checkText(
+  field: string,
+  value: string,
+  { max, optional = false, lines = false }: { max: number; optional?: boolean; lines?: boolean },
+): string {
+  const text = value.replace(/\r\n?/g, '\n').trim().normalize('NFC');
+  if (text === '' && !optional) throw new Invalid(field, 'missing', `${field} must not be empty`);
+  if (text.length > max)
+    throw new Invalid(field, 'too-long', `${field} must not be longer than ${max} characters`);
+  if ((lines ? unprintableInLines : unprintable).test(text)) {
+    throw new Invalid(field, 'control-character', `${field} holds a control character`);
+  }
+  return text;
+}
+
+/** @throws Invalid `malformed`, for anything but an absolute http(s) URL without a password; '' passes. */
+export function checkWebUrl(field: string, value: string): string {
+  const text = checkText(field, value, { max: 2000, optional: true });
+  if (text === '') return '';
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username + url.password !== '') {
+    throw new Invalid(field, 'malformed', `${field} must be an http or https address`);
+  }
+  return text;
+}

@@ -1,0 +1,210 @@
+import MarkdownIt, { type Token } from 'markdown-it';
+
+/** What a thank-you text may be made of. The views write these as escaped text: no HTML of anybody's passes. */
+export type Inline =
+  | { readonly type: 'text' | 'code'; readonly text: string }
+  | { readonly type: 'strong' | 'em'; readonly children: readonly Inline[] }
+  | { readonly type: 'link'; readonly href: string; readonly children: readonly Inline[] }
+  | { readonly type: 'br' };
+
+export type Block =
+  | { readonly type: 'paragraph'; readonly children: readonly Inline[] }
+  | { readonly type: 'heading'; readonly level: number; readonly children: readonly Inline[] }
+  | {
+      readonly type: 'list';
+      /** The first number of an ordered list; null for bullets. */
+      readonly start: number | null;
+      readonly items: readonly (readonly Block[])[];
+    }
+  | { readonly type: 'blockquote'; readonly children: readonly Block[] }
+  | { readonly type: 'code'; readonly text: string }
+  | { readonly type: 'hr' };
+
+export interface ThankYou {
+  /** The heading that the text begins with: it takes the place of the page's own. */
+  readonly title: readonly Inline[] | null;
+  readonly blocks: readonly Block[];
+}
+
+export type ThankYouProblem = 'empty' | 'too-long' | 'too-deep' | 'control-character';
+
+const longestText = 10_000; // UTF-16 units
+const deepest = 6; // lists and quotes in one another; and, inside a paragraph, links and emphasis
+
+// Images would load from elsewhere on a page that promises to load nothing; tables want more room than
+// a phone has. Autolinks without a scheme are off: `Node.js` and `README.md` look like domains.
+const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true }).disable([
+  'image',
+  'table',
+  'strikethrough',
+]);
+markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: true });
+markdown.validateLink = isSafeLink;
+
+/** Why a text cannot be saved as a thank-you text: a stable code, or null where it can. */
+export function validateThankYou(text: string): ThankYouProblem | null {
+  if (text.length > longestText) return 'too-long';
+  if (/[^\P{Cc}\t\n\r]/u.test(text)) return 'control-character';
+  const tree = readTree(text);
+  if (tree.depth > deepest) return 'too-deep';
+  return tree.isVisible ? null : 'empty';
+}
+
+/**
+ * Reads Markdown (CommonMark without HTML, images and tables; a line end is a line break; http, https
+ * and mailto links alone) into a tree at most six containers and six inline marks deep. A text that
+ * shows nothing has neither title nor blocks.
+ *
+ * Never throws, since it is called when an opt-out has been recorded: what is longer than 10,000 UTF-16
+ * units is cut off, and what is nested deeper is moved up. Headings go from 2 on and leave out no level,
+ * whatever the author did.
+ */
+export function parseThankYou(text: string): ThankYou {
+  const { title, blocks, isVisible } = readTree(text.slice(0, longestText));
+  return isVisible ? { title, blocks } : { title: null, blocks: [] };
+}
+
+interface Tree extends ThankYou {
+  /** How deep the text was meant to go, before anything was moved up. */
+  readonly depth: number;
+  readonly isVisible: boolean;
+}
+
+function readTree(text: string): Tree {
+  const tokens = markdown.parse(text, {});
+  const root: Block[] = [];
+  const open = [root]; // where blocks go: the innermost list item or quote last
+  const lists: (Block[][] | null)[] = []; // the items of the lists we are in; null for one that is moved up
+  let title: readonly Inline[] | null = null;
+  let depth = 0;
+  let deepestSeen = 0;
+  let isVisible = false;
+  let heading = 1;
+
+  const enter = () => {
+    deepestSeen = Math.max(deepestSeen, ++depth);
+    return depth <= deepest;
+  };
+
+  for (const [place, token] of tokens.entries()) {
+    const here = open.at(-1) ?? root;
+    switch (token.type) {
+      case 'bullet_list_open':
+      case 'ordered_list_open': {
+        const items: Block[][] | null = enter() ? [] : null;
+        if (items) here.push({ type: 'list', start: firstNumber(token), items });
+        lists.push(items);
+        break;
+      }
+      case 'list_item_open': {
+        const items = lists.at(-1);
+        const item = items ? [] : here;
+        items?.push(item);
+        open.push(item);
+        break;
+      }
+      case 'blockquote_open': {
+        const quote: Block[] = enter() ? [] : here;
+        if (quote !== here) here.push({ type: 'blockquote', children: quote });
+        open.push(quote);
+        break;
+      }
+      case 'list_item_close':
+        open.pop();
+        break;
+      case 'blockquote_close':
+        open.pop();
+        depth--;
+        break;
+      case 'bullet_list_close':
+      case 'ordered_list_close':
+        lists.pop();
+        depth--;
+        break;
+      case 'inline': {
+        const line = readInlines(token.children ?? []);
+        deepestSeen = Math.max(deepestSeen, line.depth);
+        isVisible ||= line.isVisible;
+        const raw = headingLevel(tokens[place - 1]);
+        if (raw === null) here.push({ type: 'paragraph', children: line.children });
+        else if (!line.isVisible)
+          break; // a heading that says nothing
+        else if (place === 1) title = line.children;
+        else {
+          heading = Math.min(Math.max(2, title ? raw : raw + 1), heading + 1, 6);
+          here.push({ type: 'heading', level: heading, children: line.children });
+        }
+        break;
+      }
+      case 'fence':
+      case 'code_block':
+        isVisible ||= canBeSeen(token.content);
+        here.push({ type: 'code', text: token.content });
+        break;
+      case 'hr':
+        here.push({ type: 'hr' });
+        break;
+    }
+  }
+  return { title, blocks: root, depth: deepestSeen, isVisible };
+}
+
+/** Emphasis can be nested as deep as the text is long, so this keeps a stack of its own. */
+function readInlines(tokens: readonly Token[]) {
+  const root: Inline[] = [];
+  const open = [root];
+  let deepestSeen = 0;
+  let isVisible = false;
+
+  const enter = (make: (children: Inline[]) => Inline) => {
+    const here = open.at(-1) ?? root;
+    deepestSeen = Math.max(deepestSeen, open.length);
+    const inside: Inline[] = open.length <= deepest ? [] : here;
+    if (inside !== here) here.push(make(inside));
+    open.push(inside);
+  };
+
+  for (const token of tokens) {
+    const here = open.at(-1) ?? root;
+    if (token.type === 'strong_open') enter((children) => ({ type: 'strong', children }));
+    else if (token.type === 'em_open') enter((children) => ({ type: 'em', children }));
+    else if (token.type === 'link_open') {
+      const href = String(token.attrGet('href') ?? '');
+      enter((children) => ({ type: 'link', href, children }));
+    } else if (token.type === 'link_close') {
+      open.pop();
+      nameLink(open.at(-1)?.at(-1));
+    } else if (token.nesting === -1) open.pop();
+    else if (token.type === 'softbreak' || token.type === 'hardbreak') here.push({ type: 'br' });
+    else if (token.content !== '') {
+      isVisible ||= canBeSeen(token.content);
+      here.push({ type: token.type === 'code_inline' ? 'code' : 'text', text: token.content });
+    }
+  }
+  return { children: root, depth: deepestSeen, isVisible };
+}
+
+/** A link around nothing (`[](https://…)`) shows where it leads, so that it can be seen and clicked. */
+function nameLink(link: Inline | undefined): void {
+  if (link?.type === 'link' && link.children.length === 0) {
+    (link.children as Inline[]).push({ type: 'text', text: link.href });
+  }
+}
+
+function firstNumber(token: Token): number | null {
+  if (token.type !== 'ordered_list_open') return null;
+  return Number(token.attrGet('start') ?? 1);
+}
+
+function headingLevel(token: Token | undefined): number | null {
+  return token?.type === 'heading_open' ? Number(token.tag.slice(1)) : null;
+}
+
+function canBeSeen(text: string): boolean {
+  return /[\p{L}\p{N}\p{P}\p{S}]/u.test(text);
+}
+
+/** Relative links would lead into this service, other schemes anywhere. */
+function isSafeLink(url: string): boolean {
+  return /^(?:https?:\/\/|mailto:)/i.test(url) && URL.canParse(url);
+}

@@ -1,0 +1,26 @@
+import type { Logger } from 'pino';
+import type { Config } from './config.js';
+import type { FindList } from './core/list-cache.js';
+import type { Recorder } from './core/recorder.js';
+import type { Db } from './db/connect.js';
+import type { Trust } from './http/client-address.js';
+
+/** What every door is given, once. */
+export interface Deps {
+  readonly config: Config;
+  /** Origin of every absolute URL that is given out; never the request's Host. */
+  readonly baseUrl: string;
+  readonly db: Db;
+  readonly recorder: Recorder;
+  readonly findList: FindList;
+  readonly trust: Trust;
+  readonly log: Logger;
+  readonly state: ServiceState;
+}
+
+/** What changes while the service runs, and `/readyz` tells. */
+export interface ServiceState {
+  isStopping: boolean;
+  /** When a forwarding header last came from a peer that TRUST_PROXY does not name: UTC milliseconds. */
+  forwardedByStrangerAt: number | null;
+}

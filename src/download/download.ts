@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { logDownload, logDownloadEnd } from '../core/downloads.js';
+import { readChanges, readEntries, readEntriesSince, type Entry } from '../core/entries.js';
+import { cursorText, getCounts, getFeed, hasPendingChanges, readCursor } from '../core/feed.js';
+import type { List } from '../core/lists.js';
+import type { Deps } from '../deps.js';
+import { NotFound, Unavailable } from '../errors.js';
+import { sendProblemJson } from '../http/errors.js';
+import { HttpError } from '../http/http-error.js';
+import { queryOf } from '../http/request.js';
+import { sendNothing } from '../http/respond.js';
+import { authoriseDownload, checkFormat } from './access.js';
+import { contentTypeOf, headOf, lineOf, notExpressed, textsOf } from './formats.js';
+import { readDownloadRequest, type DownloadRequest } from './request.js';
+
+/** A client that takes nothing for so long is cut off: milliseconds. */
+const stallMs = 120_000;
+
+/** What is written at once: enough for the network, little enough for everyone else. */
+const chunkOctets = 32 * 1024;
+
+const allow = 'GET, HEAD, OPTIONS';
+
+/** `GET /l/:list/download`: the suppression list, to those who may have it. */
+export function download(deps: Deps) {
+  let underWay = 0;
+
+  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
+    try {
+      if (req.method === 'OPTIONS') sendNothing(res, { Allow: allow });
+      else if (req.method !== 'GET' && req.method !== 'HEAD') {
+        throw new HttpError(405, 'method', 'A list is downloaded by GET.', allow);
+      } else {
+        const list = await deps.findList(listId);
+        if (list === null) throw new NotFound('There is no such list.');
+        const downloader = await authoriseDownload(deps, req, list);
+        const request = readDownloadRequest(list, queryOf(req));
+        checkFormat(downloader.mailer, request.format);
+        if (underWay >= deps.config.downloadsAtOnce)
+          throw new Unavailable('too many downloads are under way');
+        underWay++;
+        try {
+          await answer(deps, req, res, list, downloader, request);
+        } finally {
+          underWay--;
+        }
+      }
+    } catch (error) {
+      if (!res.headersSent) sendProblemJson(deps, req, res, error);
+      else if ((error as { code?: string }).code !== 'ERR_STREAM_PREMATURE_CLOSE') {
+        deps.log.warn({ err: error }, 'a download was cut off');
+      }
+    }
+    return true;
+  };
+}
+
+async function answer(
+  deps: Deps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  list: List,
+  downloader: Awaited<ReturnType<typeof authoriseDownload>>,
+  request: DownloadRequest,
+): Promise<void> {
+  const { db } = deps;
+  // The feed's state is read before the rows are: what is newer than the cursor comes again with the next delta.
+  const feed = await getFeed(db);
+  const counts = await getCounts(db, list.id);
+  const from = request.cursor === null ? null : readCursor(feed, request.cursor);
+  const isGzip = request.isGzipFile || acceptsGzip(req);
+  const etag = etagOf(list, feed.epoch, counts.last_number, request, isGzip);
+  const isUnchanged = matches(req.headers['if-none-match'], etag) && !(await hasPendingChanges(db, list.id));
+
+  const { mailer, accessKeyId, ip } = downloader;
+  const status = isUnchanged ? 304 : 200;
+  const extent = from !== null ? 'delta' : request.since !== null ? 'since' : 'all';
+  const format = request.format;
+  const downloadId = await logDownload(db, {
+    listId: list.id,
+    mailerId: mailer.id,
+    accessKeyId,
+    ip,
+    extent,
+    format,
+    status,
+  });
+
+  res.writeHead(status, {
+    'Cache-Control': 'no-store, no-transform',
+    Vary: 'Accept-Encoding',
+    'Accept-Ranges': 'none',
+    ETag: etag,
+    'Signoff-Cursor': cursorText(feed),
+    'Signoff-Entries-Not-Expressed': String(notExpressed(counts, format)),
+    ...(isUnchanged ? {} : bodyHeaders(list, request, isGzip)),
+  });
+  if (isUnchanged || req.method === 'HEAD') {
+    res.end();
+    await logDownloadEnd(db, downloadId, 0);
+    return;
+  }
+
+  const options = { tag: request.tag, at: Date.now() };
+  const slices =
+    from !== null
+      ? readChanges(db, list.id, { from, to: feed.lastNumber }, options)
+      : request.since !== null
+        ? readEntriesSince(db, list.id, request.since, options)
+        : readEntries(db, list.id, options);
+  const written = { entries: 0 };
+  res.setTimeout(stallMs, () => res.destroy());
+  const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
+    objectMode: false,
+  });
+  if (isGzip) await pipeline(file, createGzip({ level: 1 }), res);
+  else await pipeline(file, res);
+  await logDownloadEnd(db, downloadId, written.entries).catch((error: unknown) => {
+    deps.log.warn({ err: error }, 'the end of a download could not be logged');
+  });
+}
+
+async function* linesOf(
+  slices: AsyncIterable<Entry[]>,
+  { format, fileType, cursor }: DownloadRequest,
+  written: { entries: number },
+): AsyncGenerator<Buffer> {
+  const isDelta = cursor !== null;
+  let text = headOf(fileType, format, isDelta);
+  for await (const entries of slices) {
+    for (const entry of entries) {
+      const change = isDelta ? (entry.isSuppressed ? 'add' : 'remove') : null;
+      const texts = textsOf(entry, format);
+      if (texts.length > 0) written.entries++;
+      for (const line of texts) text += lineOf(line, fileType, change);
+      if (text.length >= chunkOctets) {
+        yield Buffer.from(text);
+        text = '';
+        await everyoneElse();
+      }
+    }
+    // SQLite answers without ever leaving this turn of the event loop.
+    await everyoneElse();
+  }
+  if (text !== '') yield Buffer.from(text);
+}
+
+function everyoneElse(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/**
+ * A file that broke off must not look whole. To a client that knows chunks the missing last one tells;
+ * to an HTTP/1.0 client the connection's end is the file's end, so it is reset, not closed.
+ */
+async function* resettingOnFailure(
+  res: ServerResponse,
+  lines: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  try {
+    yield* lines;
+  } catch (error) {
+    res.socket?.resetAndDestroy();
+    throw error;
+  }
+}
+
+function bodyHeaders(list: List, request: DownloadRequest, isGzip: boolean): Record<string, string> {
+  const { fileType, format, isGzipFile } = request;
+  const name = `${list.publicId}-${format}.${fileType === 'csv' ? 'csv' : 'txt'}${isGzipFile ? '.gz' : ''}`;
+  return {
+    'Content-Type': isGzipFile ? 'application/gzip' : contentTypeOf(fileType),
+    'Content-Disposition': `attachment; filename="${name}"`,
+    ...(isGzip && !isGzipFile ? { 'Content-Encoding': 'gzip' } : {}),
+  };
+}
+
+function acceptsGzip(req: IncomingMessage): boolean {
+  const header = String(req.headers['accept-encoding'] ?? '').toLowerCase();
+  return header
+    .split(',')
+    .some((part) => /^\s*(gzip|x-gzip)\s*(;|$)/.test(part) && !/;\s*q\s*=\s*0(\.0*)?\s*$/.test(part));
+}
+
+/**
+ * Weak: rows that committed after the feed was looked at may be in the body already.
+ */
+function etagOf(
+  list: List,
+  epoch: string,
+  lastNumber: number,
+  request: DownloadRequest,
+  isGzip: boolean,
+): string {
+  const parts = [list.publicId, epoch, lastNumber, request, isGzip];
+  return `W/"${createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)}"`;
+}
+
+/** RFC 9110, section 13.1.2: weak comparison. */
+function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+  if (ifNoneMatch === undefined) return false;
+  const opaque = etag.slice(2);
+  return ifNoneMatch
+    .split(',')
+    .map((candidate) => candidate.trim())
+    .some((candidate) => candidate === '*' || candidate.replace(/^W\//, '') === opaque);
+}

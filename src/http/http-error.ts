@@ -1,0 +1,13 @@
+/** A request that cannot be read as HTTP wants it, whatever it asks for. */
+export class HttpError extends Error {
+  override name = 'HttpError';
+  constructor(
+    readonly status: 400 | 405 | 413 | 415,
+    readonly code: string,
+    message: string,
+    /** For 405: what is allowed. */
+    readonly allow?: string,
+  ) {
+    super(message);
+  }
+}

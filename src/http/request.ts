@@ -1,0 +1,95 @@
+import type { IncomingMessage } from 'node:http';
+import { Busboy } from '@fastify/busboy';
+import { HttpError } from './http-error.js';
+
+/** The query of a request. Percent-escapes that are not UTF-8 come out as U+FFFD, which no check lets pass. */
+export function queryOf(req: IncomingMessage): URLSearchParams {
+  const url = req.url ?? '';
+  const start = url.indexOf('?');
+  return new URLSearchParams(start === -1 ? '' : url.slice(start + 1));
+}
+
+/** The media type of a body, in lower case and without its parameters; '' where none is named. */
+export function mediaTypeOf(req: IncomingMessage): string {
+  return (req.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
+/**
+ * Reads a whole body into memory.
+ *
+ * @param limit octets.
+ * @throws HttpError 415 for a Content-Encoding (a decoder is what a body could attack) or a charset that
+ *   is not UTF-8, 413 beyond the limit, 400 for a body that breaks off.
+ */
+export async function readBody(req: IncomingMessage, limit: number): Promise<Buffer> {
+  const encoding = req.headers['content-encoding'];
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+    throw new HttpError(415, 'content-encoding', 'Send the body without a Content-Encoding.');
+  }
+  const charset = /charset\s*=\s*"?([^\s";]+)/i.exec(req.headers['content-type'] ?? '')?.[1] ?? 'utf-8';
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new HttpError(415, 'charset', 'Send the body in UTF-8.');
+  }
+  const tooLarge = new HttpError(413, 'too-large', `The body is larger than ${limit} octets.`);
+  if (Number(req.headers['content-length'] ?? 0) > limit) throw tooLarge;
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of req as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > limit) throw tooLarge;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error === tooLarge) throw error;
+    throw new HttpError(400, 'incomplete', 'The body broke off.');
+  }
+  return Buffer.concat(chunks);
+}
+
+const formLimit = 16 * 1024; // octets
+const mostFields = 50;
+
+/**
+ * Reads a form, urlencoded or multipart (RFC 8058 allows both); of at most 16 KB and 50 fields. Files
+ * are passed over.
+ *
+ * @throws HttpError as `readBody`, 415 for another type, 400 for what is no such form.
+ */
+export async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
+  const type = mediaTypeOf(req);
+  if (type !== 'multipart/form-data' && type !== 'application/x-www-form-urlencoded') {
+    throw new HttpError(
+      415,
+      'content-type',
+      'Send the form as application/x-www-form-urlencoded or multipart/form-data.',
+    );
+  }
+  const body = await readBody(req, formLimit);
+  const form =
+    type === 'multipart/form-data'
+      ? await readMultipart(req.headers['content-type'] ?? '', body)
+      : new URLSearchParams(body.toString('utf8'));
+  if (form.size > mostFields) throw new HttpError(400, 'too-many-fields', 'The form has too many fields.');
+  return form;
+}
+
+function readMultipart(contentType: string, body: Buffer): Promise<URLSearchParams> {
+  return new Promise((resolve, reject) => {
+    const malformed = () => reject(new HttpError(400, 'incomplete', 'The form is broken, or broke off.'));
+    const form = new URLSearchParams();
+    try {
+      const reader = new Busboy({
+        headers: { 'content-type': contentType },
+        limits: { fields: mostFields + 1, parts: mostFields + 10, fieldNameSize: 100, fieldSize: formLimit },
+      });
+      reader.on('field', (name: string, value: string) => form.append(name, value));
+      reader.on('file', (_name: string, file: NodeJS.ReadableStream) => void file.resume());
+      reader.on('error', malformed);
+      reader.on('finish', () => resolve(form));
+      reader.end(body);
+    } catch {
+      malformed();
+    }
+  });
+}

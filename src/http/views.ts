@@ -1,0 +1,248 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import ejs from 'ejs';
+import { parseThankYou } from '../core/thank-you.js';
+import { projectPath } from '../paths.js';
+import { getLanguage, hasText, isLanguage, plainSentence, sentence, translatorFor } from './locale.js';
+
+/** What the hosted pages show of a list and of who runs it. */
+export interface PageList {
+  readonly publicId: string;
+  /** The public name, as recipients know it. */
+  readonly name: string;
+  readonly operatorName: string;
+  /** Line breaks are kept. */
+  readonly postalAddress: string | null;
+  /** An e-mail address, an http(s) URL, or anything else (a phone number), which is shown without a link. */
+  readonly contact: string | null;
+  /** http(s), or it is not shown. */
+  readonly privacyUrl: string | null;
+}
+
+export interface LanguageLink {
+  readonly code: string;
+  readonly name: string;
+  readonly href: string;
+  readonly current: boolean;
+}
+
+export interface OptOutPage {
+  readonly list: PageList;
+  readonly language: string;
+  readonly baseUrl: string;
+  /** `form`: the address is typed. `confirm`: `email` is shown, and one button. */
+  readonly mode: 'form' | 'confirm';
+  readonly email?: string | undefined;
+  /** An `AddressProblem`, or `several`; the form then says what to mend. Of no effect in mode `confirm`. */
+  readonly errorCode?: string | undefined;
+  /** With a tag, the form asks for `scope`: `tag` or `all`. `*` counts as none. */
+  readonly tag?: string | null | undefined;
+  /** Which scope is ticked; `tag` unless given. */
+  readonly scope?: 'tag' | 'all' | undefined;
+  readonly mailer?: string | null | undefined;
+  /**
+   * Where the form is sent; `{baseUrl}/l/{publicId}/opt-out` unless given. Where it is given, mode
+   * `confirm` sends no `email`: the path of a signed link carries the address.
+   */
+  readonly action?: string | undefined;
+  /** The host that a list with a redirect leads to afterwards; the page says so. */
+  readonly redirectHost?: string | null | undefined;
+  readonly languageLinks?: readonly LanguageLink[] | undefined;
+}
+
+export interface ThankYouPage {
+  readonly list: PageList;
+  readonly language: string;
+  readonly baseUrl: string;
+  /** The owner's Markdown and the language it is in (null: not known); without it the built-in text. */
+  readonly text?: { readonly markdown: string; readonly language: string | null } | null | undefined;
+  readonly email?: string | null | undefined;
+  /** The tag that was left; null or `*` for all of the list. */
+  readonly tag?: string | null | undefined;
+  readonly receipt?: string | null | undefined;
+}
+
+/** 404, 400, 400 (the body broke off), 413, 415, 429, 503, 500. */
+export type ProblemCode =
+  | 'not-found'
+  | 'bad-request'
+  | 'incomplete'
+  | 'too-large'
+  | 'unsupported-type'
+  | 'too-many-requests'
+  | 'unavailable'
+  | 'internal';
+
+export interface ProblemPage {
+  readonly problem: ProblemCode;
+  readonly language: string;
+  readonly baseUrl: string;
+  /** Where the list is known, its operator is shown. */
+  readonly list?: PageList | null | undefined;
+  /** For `unavailable`: the Retry-After that was sent. */
+  readonly retryAfterSeconds?: number | undefined;
+  /** For `internal`. */
+  readonly errorId?: string | undefined;
+  /** A button that sends the same form once more, with these fields. */
+  readonly retry?: { readonly action: string; readonly fields: Readonly<Record<string, string>> } | undefined;
+  readonly languageLinks?: readonly LanguageLink[] | undefined;
+}
+
+const longestEmail = 320; // UTF-16 units: what the field takes, and all that a page shows of junk in a link
+
+const stylesheetFile = projectPath('public', 'signoff.css');
+
+/** The hosted pages' one stylesheet: they link `{baseUrl}{path}?v={version}`. A new content is a new version. */
+export const stylesheet = {
+  file: stylesheetFile,
+  path: '/signoff.css',
+  version: createHash('sha256').update(readFileSync(stylesheetFile)).digest('base64url').slice(0, 12),
+} as const;
+
+const optOutTemplate = compile('opt-out/page.ejs');
+const thankYouTemplate = compile('opt-out/thank-you.ejs');
+const problemTemplate = compile('problem.ejs');
+
+/** The opt-out page: a form, a form that says what is wrong, or one address and one button. */
+export function renderOptOutPage(page: OptOutPage): string {
+  const frame = frameOf(page, page.list, page.languageLinks);
+  const { t, lang } = frame;
+  const base = `${withoutSlash(page.baseUrl)}/l/${encodeURIComponent(page.list.publicId)}`;
+  const list = page.list.name;
+  const tag = tagOf(page.tag);
+  const isConfirm = page.mode === 'confirm';
+  const error = isConfirm || page.errorCode === undefined ? null : `address.${page.errorCode}`;
+  const heading = isConfirm ? 'page.confirmTitle' : 'page.title';
+  const title = plainSentence(lang, heading, { list });
+  const hidden = {
+    lang,
+    ...(tag === null ? {} : { tag }),
+    ...(page.mailer ? { mailer: page.mailer } : {}),
+  };
+  const email = page.email ?? '';
+  return optOutTemplate({
+    ...frame,
+    title: error === null ? title : plainSentence(lang, 'page.errorTitle', { title }),
+    heading: sentence(lang, heading, { list }),
+    isConfirm,
+    email: isConfirm ? email : email.slice(0, longestEmail),
+    error: error && t(hasText(error) ? error : 'address.other'),
+    action: page.action ?? `${base}/opt-out`,
+    hidden: Object.entries(isConfirm && page.action === undefined ? { ...hidden, email } : hidden),
+    otherAddressHref: `${base}?${new URLSearchParams(hidden).toString()}`,
+    scope: page.scope ?? 'tag',
+    scopes:
+      tag === null
+        ? null
+        : { tag: sentence(lang, 'scope.tag', { tag, list }), all: sentence(lang, 'scope.all', { list }) },
+    redirectNote: page.redirectHost ? sentence(lang, 'page.redirectNote', { host: page.redirectHost }) : null,
+  });
+}
+
+/** The page after an opt-out. An owner's text that begins with a heading brings the page's heading. */
+export function renderThankYouPage(page: ThankYouPage): string {
+  const frame = frameOf(page, page.list, []);
+  const { t, lang } = frame;
+  const list = page.list.name;
+  const tag = tagOf(page.tag);
+  const own = page.text ? parseThankYou(page.text.markdown) : null;
+  const ownLanguage = isLanguage(page.text?.language) ? getLanguage(page.text.language) : null;
+  const message =
+    tag === null ? sentence(lang, 'thankYou.all', { list }) : sentence(lang, 'thankYou.tag', { list, tag });
+  return thankYouTemplate({
+    ...frame,
+    title: t('thankYou.title'),
+    own: own && (own.title || own.blocks.length > 0) ? own : null,
+    ownLang: ownLanguage?.code ?? null,
+    ownDir: ownLanguage?.dir ?? 'auto',
+    message,
+    email: page.email ?? null,
+    receipt: page.receipt ?? null,
+  });
+}
+
+/** A page for what went wrong. It says whether anything was recorded, and what to do. */
+export function renderProblemPage(page: ProblemPage): string {
+  const list = page.list ?? null;
+  const frame = frameOf(page, list, page.languageLinks);
+  const { t } = frame;
+  const texts = `problem.${page.problem}`;
+  const seconds = page.problem === 'unavailable' ? page.retryAfterSeconds : undefined;
+  return problemTemplate({
+    ...frame,
+    title: t(`${texts}.title`),
+    text: t(`${texts}.text`),
+    help: page.problem === 'not-found' ? t(`${texts}.help`) : null,
+    retryText: seconds === undefined ? null : t(`${texts}.retry`, { count: seconds }),
+    errorId: page.errorId ?? null,
+    retry: page.retry ? { action: page.retry.action, hidden: Object.entries(page.retry.fields) } : null,
+  });
+}
+
+/** What head and foot need. Always a fresh object: EJS never sees one that a request brought. */
+function frameOf(
+  page: { readonly language: string; readonly baseUrl: string },
+  list: PageList | null,
+  languageLinks: readonly LanguageLink[] = [],
+) {
+  const { code, dir, name } = getLanguage(page.language);
+  return {
+    t: translatorFor(code),
+    lang: code,
+    dir,
+    languageName: name,
+    stylesheetHref: `${withoutSlash(page.baseUrl)}${stylesheet.path}?v=${stylesheet.version}`,
+    languageLinks: languageLinks.map((link) => ({ ...link })),
+    operator: list && {
+      name: list.operatorName,
+      initial: initialOf(list.operatorName),
+      postalAddress: list.postalAddress,
+      contact: list.contact,
+      contactHref: list.contact === null ? null : contactHref(list.contact),
+      privacyHref: list.privacyUrl !== null && isWebUrl(list.privacyUrl) ? list.privacyUrl : null,
+    },
+  };
+}
+
+function tagOf(tag: string | null | undefined): string | null {
+  return tag === undefined || tag === null || tag === '' || tag === '*' ? null : tag;
+}
+
+function contactHref(contact: string): string | null {
+  if (isWebUrl(contact)) return contact;
+  const [, local, domain] = /^([^\s@<>"]+)@([^\s@<>"/?#]+)$/.exec(contact) ?? [];
+  return local && domain ? `mailto:${encodeURIComponent(local)}@${domain}` : null;
+}
+
+function isWebUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text) && URL.canParse(text);
+}
+
+/** The first letter or digit, as people count letters; empty where a name has none. */
+function initialOf(name: string): string {
+  for (const { segment } of new Intl.Segmenter().segment(name.slice(0, 100))) {
+    if (/[\p{L}\p{N}]/u.test(segment)) return segment.toUpperCase();
+  }
+  return '';
+}
+
+function withoutSlash(url: string): string {
+  return url.replace(/\/+$/, '');
+}
+
+/**
+ * `strict` and one name, `page`, for the data: nothing that is put on Object.prototype becomes a
+ * variable of a view. Includes are named from the views' folder (`/partials/head`).
+ */
+function compile(view: string): (page: Record<string, unknown>) => string {
+  const filename = projectPath('views', view);
+  return ejs.compile(readFileSync(filename, 'utf8'), {
+    filename,
+    root: projectPath('views'),
+    strict: true,
+    localsName: 'page',
+    cache: true,
+    rmWhitespace: true,
+    compileDebug: false,
+  });
+}

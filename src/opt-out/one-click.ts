@@ -1,0 +1,33 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { List } from '../core/lists.js';
+import type { Deps } from '../deps.js';
+import { addressOf } from '../http/client-address-of.js';
+import { HttpError } from '../http/http-error.js';
+import { readForm } from '../http/request.js';
+import { sendText } from '../http/respond.js';
+import { getAddress, optOutNow, type Parameters } from './parameters.js';
+
+/**
+ * RFC 8058: a mail client POSTs `List-Unsubscribe=One-Click`, urlencoded or multipart, to the URL of the
+ * mail's List-Unsubscribe header, which names the recipient. No cookie, no redirect, no context but the
+ * URL (section 3.1); any further fields are passed over.
+ */
+export async function recordOneClick(
+  deps: Deps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  list: List,
+  parameters: Parameters,
+): Promise<void> {
+  const form = await readForm(req);
+  if (form.get('List-Unsubscribe')?.trim().toLowerCase() !== 'one-click') {
+    throw new HttpError(
+      400,
+      'not-one-click',
+      'A POST to this address has to carry List-Unsubscribe=One-Click (RFC 8058). Nothing was recorded.',
+    );
+  }
+  const address = getAddress(parameters);
+  await deps.recorder.record([optOutNow(list, address, parameters, 'one-click', addressOf(deps, req).ip)]);
+  sendText(res, 200, 'You have been unsubscribed.\n');
+}

@@ -1,0 +1,98 @@
+import { isMergeTag, parseAddress, type Address, type AddressProblem } from '../core/address.js';
+import type { List } from '../core/lists.js';
+import { EVERYTHING, type OptOut, type Source } from '../core/opt-outs.js';
+import { Invalid } from '../errors.js';
+
+/** What a link, a form or a notification says, before the address is looked at. */
+export interface Parameters {
+  /** As it came; null where there is none, or only a merge tag that nobody replaced. */
+  readonly email: string | null;
+  /** The address stood there more than once: nobody can tell which is meant. */
+  readonly isSeveral: boolean;
+  readonly tag: string | null;
+  readonly mailer: string | null;
+}
+
+/** `item` is SuppressionList.app's name for the address. */
+export function parametersOf(params: URLSearchParams): Parameters {
+  const named = params.has('email') ? params.getAll('email') : params.getAll('item');
+  const given = named.filter((text) => text.trim() !== '' && !isMergeTag(text));
+  return {
+    email: given[0] ?? null,
+    isSeveral: new Set(given).size > 1 || params.has('email[]') || params.has('item[]'),
+    tag: params.get('tag'),
+    mailer: params.get('mailer'),
+  };
+}
+
+export type AddressFault = AddressProblem | 'several';
+
+/** @param from a query's text may have lost its `+`; a typed one may hold full-width characters. */
+export function addressIn(
+  { email, isSeveral }: Parameters,
+  from: 'query' | 'typed',
+): { ok: true; address: Address } | { ok: false; problem: AddressFault } {
+  if (isSeveral) return { ok: false, problem: 'several' };
+  return parseAddress(email ?? '', from === 'query' ? { query: true } : { typed: true });
+}
+
+/**
+ * The address of a request that a program made.
+ *
+ * @throws Invalid for the parameter `email`.
+ */
+export function getAddress(parameters: Parameters): Address {
+  const result = addressIn(parameters, 'query');
+  if (!result.ok) throw new Invalid('email', result.problem, addressFaults[result.problem]);
+  return result.address;
+}
+
+/** For programs and logs; people are told in their language (locales/). */
+export const addressFaults: Record<AddressFault, string> = {
+  missing: 'email is missing, or is a merge tag that was not replaced',
+  'too-long': 'email is longer than 254 octets',
+  'no-at': 'email has no @',
+  'bad-local-part': 'what stands before the @ of email is not possible there',
+  'bad-domain': 'what stands after the @ of email is no domain name',
+  'control-character': 'email holds a control character, or octets that are not UTF-8',
+  'invisible-character': 'email holds an invisible character',
+  'merge-tag': 'email is a merge tag that was not replaced',
+  several: 'email is given more than once',
+};
+
+/**
+ * The tag that an opt-out is for. One that the list does not know means all of its mail: too much mail
+ * stopped is mended sooner than too little.
+ */
+export function tagOf(list: List, tag: string | null): string {
+  return tag !== null && list.tags.has(tag.trim().normalize('NFC'))
+    ? tag.trim().normalize('NFC')
+    : EVERYTHING;
+}
+
+/** The mailer that a link names, where this list is granted to it. */
+export function mailerOf(list: List, mailer: string | null): number | null {
+  const id = mailer !== null && /^\d{1,9}$/.test(mailer) ? Number(mailer) : null;
+  return id !== null && list.mailerIds.has(id) ? id : null;
+}
+
+/** An opt-out that happens now. */
+export function optOutNow(
+  list: List,
+  address: Address,
+  parameters: Pick<Parameters, 'tag' | 'mailer'>,
+  source: Source,
+  ip: string | null,
+): OptOut {
+  const now = Date.now();
+  return {
+    listId: list.id,
+    address,
+    tag: tagOf(list, parameters.tag),
+    source,
+    createdAt: now,
+    recordedAt: now,
+    mailerId: mailerOf(list, parameters.mailer),
+    ip,
+  };
+}

@@ -1,0 +1,57 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { List } from '../core/lists.js';
+import type { Deps } from '../deps.js';
+import { NotFound, Refused } from '../errors.js';
+import { addressOf } from '../http/client-address-of.js';
+import { sendProblemJson } from '../http/errors.js';
+import { HttpError } from '../http/http-error.js';
+import { queryOf } from '../http/request.js';
+import { NOT_KEPT, sendNothing } from '../http/respond.js';
+import { getAddress, optOutNow, parametersOf, type Parameters } from './parameters.js';
+import { whoAsks } from './who-asks.js';
+
+/** One transparent point. */
+const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
+
+/**
+ * The pixel on a mailer's thank-you page, by its own path. It records on GET by its nature: it stands on
+ * mailers' pages, never in a mail, and a list can turn it off.
+ */
+export function pixel(deps: Deps) {
+  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
+    try {
+      if (req.method === 'OPTIONS') sendNothing(res, { Allow: 'GET, OPTIONS' });
+      else if (req.method !== 'GET')
+        throw new HttpError(405, 'method', 'The pixel takes GET alone.', 'GET, OPTIONS');
+      else if (whoAsks(req) === 'prefetch') sendNothing(res);
+      else {
+        const list = await deps.findList(listId);
+        if (list === null) throw new NotFound('There is no such list.');
+        await recordPixel(deps, req, res, list, parametersOf(queryOf(req)));
+      }
+    } catch (error) {
+      sendProblemJson(deps, req, res, error);
+    }
+    return true;
+  };
+}
+
+export async function recordPixel(
+  deps: Deps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  list: List,
+  parameters: Parameters,
+): Promise<void> {
+  if (!list.pixel) throw new Refused('pixel-off', 'This list takes no opt-outs by pixel.');
+  const address = getAddress(parameters);
+  await deps.recorder.record([optOutNow(list, address, parameters, 'pixel', addressOf(deps, req).ip)]);
+  res.writeHead(200, {
+    ...NOT_KEPT,
+    // Helmet's same-origin would keep the image out of the very pages it is for.
+    'Cross-Origin-Resource-Policy': 'cross-origin',
+    'Content-Type': 'image/gif',
+    'Content-Length': gif.length,
+  });
+  res.end(gif);
+}

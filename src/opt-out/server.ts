@@ -1,0 +1,113 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { findKeyHolder } from '../core/access-keys.js';
+import { parseAddress } from '../core/address.js';
+import { isWhitelisted } from '../core/ip-whitelist.js';
+import type { List } from '../core/lists.js';
+import type { OptOut } from '../core/opt-outs.js';
+import type { Deps } from '../deps.js';
+import { Invalid, NotFound, Refused } from '../errors.js';
+import { addressOf } from '../http/client-address-of.js';
+import { sendProblemJson } from '../http/errors.js';
+import { HttpError } from '../http/http-error.js';
+import { keyOf } from '../http/key.js';
+import { queryOf } from '../http/request.js';
+import { sendJson, sendNothing } from '../http/respond.js';
+import { readNotification, type Notified } from './notification.js';
+import {
+  addressFaults,
+  getAddress,
+  optOutNow,
+  parametersOf,
+  type AddressFault,
+  type Parameters,
+} from './parameters.js';
+import { whoAsks } from './who-asks.js';
+
+/**
+ * Server to server, by its own path: GET with one address, or POST with up to 1,000. From the list's
+ * whitelist, or with the key of a mailer that the list is granted to.
+ */
+export function server(deps: Deps) {
+  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
+    try {
+      const allow = 'GET, POST, OPTIONS';
+      if (req.method === 'OPTIONS') return (sendNothing(res, { Allow: allow }), true);
+      if (req.method !== 'GET' && req.method !== 'POST') {
+        throw new HttpError(405, 'method', 'Notifications are sent by GET or POST.', allow);
+      }
+      if (req.method === 'GET' && whoAsks(req) === 'prefetch') return (sendNothing(res), true);
+      const list = await deps.findList(listId);
+      if (list === null) throw new NotFound('There is no such list.');
+      await recordNotification(deps, req, res, list, parametersOf(queryOf(req)));
+    } catch (error) {
+      sendProblemJson(deps, req, res, error);
+    }
+    return true;
+  };
+}
+
+/** Also what a program's GET of the list's link comes to, when it carries an address. */
+export async function recordNotification(
+  deps: Deps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  list: List,
+  parameters: Parameters,
+): Promise<void> {
+  const { ip, mailerId } = await authorise(deps, req, list);
+  const notified: readonly Notified[] =
+    req.method === 'POST'
+      ? await readNotification(req)
+      : [{ position: 1, email: getAddress(parameters).given, tag: null }];
+
+  const taken: OptOut[] = [];
+  const refused: Refusal[] = [];
+  for (const { position, email, tag } of notified) {
+    const result = email === null ? ({ ok: false, problem: 'missing' } as const) : parseAddress(email);
+    if (result.ok) {
+      const optOut = optOutNow(
+        list,
+        result.address,
+        { ...parameters, tag: tag ?? parameters.tag },
+        'server',
+        ip,
+      );
+      taken.push(mailerId === null ? optOut : { ...optOut, mailerId });
+    } else refused.push({ position, email, problem: result.problem, detail: addressFaults[result.problem] });
+  }
+  if (taken.length === 0) {
+    const first = refused[0];
+    throw new Invalid('email', first?.problem ?? 'missing', first?.detail ?? 'no address was sent');
+  }
+  await deps.recorder.record(taken);
+  sendJson(res, 200, { status: 'opted-out', taken: taken.length, refused });
+}
+
+interface Refusal {
+  /** From 1: the element of the array, or the line. */
+  readonly position: number;
+  readonly email: string | null;
+  readonly problem: AddressFault;
+  readonly detail: string;
+}
+
+/** @throws Refused naming the address that was seen: nobody can be whitelisted who does not know it. */
+async function authorise(
+  deps: Deps,
+  req: IncomingMessage,
+  list: List,
+): Promise<{ ip: string | null; mailerId: number | null }> {
+  const { ip } = addressOf(deps, req);
+  const key = keyOf(req);
+  if (key !== null) {
+    const holder = await findKeyHolder(deps.db, list, key);
+    if (holder === null) throw new Refused('key', 'This access key is not valid for this list.');
+    return { ip, mailerId: holder.mailer.id };
+  }
+  if (isWhitelisted(list.ipWhitelist, ip)) return { ip, mailerId: null };
+  throw new Refused(
+    'not-whitelisted',
+    `Nothing was recorded: ${ip === null ? 'your address could not be told' : `your address, ${ip},`} ` +
+      `${ip === null ? 'and' : ''} is not on the IP whitelist of this list. Ask the list owner to add it.`,
+  );
+}

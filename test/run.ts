@@ -1,0 +1,174 @@
+/**
+ * `npm test`: type-check and lint, then every test on SQLite, then every test on MariaDB or MySQL.
+ *
+ *   npm test -- [--only sqlite|mysql] [--fast] [Mocha's arguments and spec files]
+ *
+ * --fast leaves out type-check and lint. The server is one of our own, unless SIGNOFF_TEST_MYSQL_URL
+ * names one. With CI=true, whatever is skipped counts as failed. The last line holds the totals.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { hasDatabaseServer, startPrivateDatabase, type PrivateDatabase } from './support/mariadb.js';
+import type { Totals } from './support/reporter.js';
+
+const root = path.resolve(import.meta.dirname, '..');
+const isCi = process.env.CI === 'true';
+/** How long Mocha may live on after its last test: what still holds it open then was left behind. */
+const lingerLimitMs = 60_000;
+
+const running = new Set<ChildProcess>();
+const folder = mkdtempSync(path.join(os.tmpdir(), 'signoff-run-'));
+process.on('exit', () => {
+  running.forEach(endGroup);
+  rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
+
+const { engines, isFast, mochaArguments } = readArguments(process.argv.slice(2));
+const totals: Totals = { passed: 0, failed: [], skipped: [] };
+if (!isFast) await Promise.all(['typecheck', 'lint'].map(checkSources));
+for (const engine of engines) await (engine === 'sqlite' ? testOn('sqlite', {}) : testOnMysql());
+report();
+
+function readArguments(given: string[]) {
+  const rest = [...given];
+  const isFast = rest.includes('--fast');
+  const only = rest.indexOf('--only');
+  const engine = only === -1 ? undefined : rest.splice(only, 2)[1];
+  if (only !== -1 && engine !== 'sqlite' && engine !== 'mysql') {
+    console.error('--only takes sqlite or mysql');
+    process.exit(2);
+  }
+  const engines = engine === undefined ? ['sqlite', 'mysql'] : [engine];
+  return { engines, isFast, mochaArguments: rest.filter((argument) => argument !== '--fast') };
+}
+
+/** Runs a script of package.json, and shows what it says where it fails. */
+async function checkSources(script: string): Promise<void> {
+  const child = start('npm', ['run', '--silent', script], {}, 'pipe');
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (said += String(chunk)));
+  const isClean = (await ended(child)) === 0;
+  console.log(isClean ? `${script}: clean` : `${script} failed:\n${said}`);
+  if (!isClean) totals.failed.push(`npm run ${script}`);
+}
+
+async function testOnMysql(): Promise<void> {
+  const given = process.env.SIGNOFF_TEST_MYSQL_URL;
+  if (given) return testOn('mysql', { SIGNOFF_TEST_MYSQL_URL: given });
+  if (!hasDatabaseServer()) {
+    const reason = 'no MariaDB or MySQL server here; npm run test:setup installs one';
+    totals.skipped.push({ title: 'every test on MariaDB or MySQL', reason });
+    return;
+  }
+  let database: PrivateDatabase;
+  try {
+    database = await startPrivateDatabase();
+  } catch (error) {
+    console.error(error);
+    totals.failed.push('(mysql) the database server starts');
+    return;
+  }
+  try {
+    await testOn('mysql', { SIGNOFF_TEST_MYSQL_URL: database.url });
+  } finally {
+    await database.stop();
+  }
+}
+
+async function testOn(engine: string, environment: Record<string, string>): Promise<void> {
+  console.log(`\nTests on ${engine}`);
+  const file = path.join(folder, `${engine}.json`);
+  const child = start(process.execPath, mochaCommand(), {
+    ...environment,
+    SIGNOFF_TEST_ENGINE: engine,
+    SIGNOFF_TEST_TOTALS: file,
+  });
+  let lingersSince: number | null = null;
+  const watch = setInterval(() => {
+    if (existsSync(file)) lingersSince ??= Date.now();
+    if (lingersSince !== null && Date.now() - lingersSince > lingerLimitMs) endGroup(child);
+  }, 1000);
+  const code = await ended(child);
+  clearInterval(watch);
+
+  const found = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Totals) : null;
+  totals.passed += found?.passed ?? 0;
+  totals.failed.push(...(found?.failed ?? []).map((title) => `(${engine}) ${title}`));
+  totals.skipped.push(
+    ...(found?.skipped ?? []).map((one) => ({ ...one, title: `(${engine}) ${one.title}` })),
+  );
+  const wrong = wrongWith(found, code);
+  if (wrong !== null) totals.failed.push(`(${engine}) ${wrong}`);
+}
+
+/** What no test has reported: a run that broke off, ran nothing, or did not end. */
+function wrongWith(found: Totals | null, code: number | null): string | null {
+  if (found === null) return 'Mocha broke off';
+  if (code === null) return 'Mocha was ended after its last test: something was left open';
+  if (found.passed + found.failed.length + found.skipped.length === 0) return 'there was no test to run';
+  return code !== 0 && found.failed.length === 0 ? `Mocha ended with code ${code}` : null;
+}
+
+/** Mocha with the settings of .mocharc.json, whose specs it would otherwise add to those named here. */
+function mochaCommand(): string[] {
+  const settings = JSON.parse(readFileSync(path.join(root, '.mocharc.json'), 'utf8')) as {
+    spec: string[];
+    timeout: number;
+  };
+  const namesSpecs = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
+  return [
+    '--import=tsx',
+    path.join(root, 'node_modules/mocha/bin/mocha.js'),
+    '--no-config',
+    ...['--timeout', String(settings.timeout)],
+    ...['--reporter', path.join(root, 'test/support/reporter.ts')],
+    ...(isCi ? ['--forbid-only'] : []),
+    ...mochaArguments,
+    ...(namesSpecs ? [] : settings.spec),
+  ];
+}
+
+/** In a process group of its own, so that it can be ended with all that it started. */
+function start(
+  program: string,
+  args: string[],
+  environment: Record<string, string>,
+  output: 'inherit' | 'pipe' = 'inherit',
+): ChildProcess {
+  const env = { ...process.env, ...environment };
+  const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', output, output], detached: true });
+  running.add(child);
+  return child;
+}
+
+async function ended(child: ChildProcess): Promise<number | null> {
+  const [code] = (await once(child, 'close')) as [number | null];
+  running.delete(child);
+  return code;
+}
+
+function endGroup(child: ChildProcess): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+function report(): void {
+  const { passed, failed, skipped } = totals;
+  console.log('');
+  for (const { title, reason } of skipped) {
+    console.log(`skipped: ${title}: ${reason}${isCi ? ' (a failure, since CI=true)' : ''}`);
+  }
+  for (const title of failed) console.log(`failed: ${title}`);
+  const failures = failed.length + (isCi ? skipped.length : 0);
+  const skips = skipped.length > 0 && !isCi ? `, ${skipped.length} skipped` : '';
+  process.exitCode = failures > 0 ? 1 : 0;
+  console.log(`${passed} passed, ${failures} failed${skips}`);
+}
