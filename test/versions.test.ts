@@ -70,7 +70,7 @@ function meets(version: Version, comparator: string): boolean {
   const wanted = versionOf(text ?? '');
   const order = compare(version, wanted);
   const named = (text ?? '').split('.').filter((part) => /^\d+$/.test(part)).length;
-  switch (operator) {
+  switch (operator ?? '=') {
     case '>=':
       return order >= 0;
     case '>':

@@ -10,7 +10,6 @@ export interface ConnectOptions {
   /** How long one query, and the wait for a free connection, may take: milliseconds. */
   readonly timeoutMs: number;
   readonly poolSize: number;
-  readonly acceptLosingOptOuts: boolean;
 }
 
 /** The few true differences between the two engines' SQL and errors. */

@@ -141,14 +141,21 @@ const mergeTags = [
   ...['##email##', '#email#', '{email}', '{$email}', '{!Contact.Email}', '<<Email>>', '-email-', '{メール}'],
 ];
 
+/** For a title: what cannot be seen is escaped, what is long is cut. */
+function shown(text: string): string {
+  const escaped = (mark: string) => `\\u{${(mark.codePointAt(0) ?? 0).toString(16)}}`;
+  return JSON.stringify(text.replace(/\s/gu, ' '))
+    .replace(/[\p{C}\p{Default_Ignorable_Code_Point}\u2800]/gu, escaped)
+    .slice(0, 60);
+}
+
 describe('An address', () => {
   for (const [text, key] of taken) {
-    it(`${JSON.stringify(text).slice(0, 60)} is taken`, () => assert.equal(keyOf(text), key));
+    it(`${shown(text)} is taken`, () => assert.equal(keyOf(text), key));
   }
 
   for (const [text, problem] of refused) {
-    it(`${JSON.stringify(text).slice(0, 60)} is refused: ${problem}`, () =>
-      assert.equal(problemOf(text), problem));
+    it(`${shown(text)} is refused: ${problem}`, () => assert.equal(problemOf(text), problem));
   }
 
   it('typed with full-width letters, ＠ and 。 is the ASCII one', () => {

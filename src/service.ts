@@ -1,0 +1,127 @@
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import process from 'node:process';
+import type { Logger } from 'pino';
+import { createApp } from './app.js';
+import type { Config } from './config.js';
+import { createDemo, type Demo } from './core/demo.js';
+import { createListCache } from './core/list-cache.js';
+import { createRecorder } from './core/recorder.js';
+import { checkSecret, secretOfDataFolder } from './core/secret.js';
+import { checkDurability, connect, type Db } from './db/connect.js';
+import { migrate } from './db/migrate.js';
+import type { Deps, ServiceState } from './deps.js';
+import { compileTrust } from './http/client-address.js';
+import { startKeeper, type Keeper } from './keeper/keeper.js';
+
+export interface Service {
+  readonly deps: Deps;
+  readonly keeper: Keeper;
+  /** That is listened on. */
+  readonly port: number;
+  /** Made on this start, since the database was empty; never in production. */
+  readonly demo: Demo | null;
+  /**
+   * No accepted request is dropped: the listener closes first, requests under way are answered, and the
+   * recorder and the database close only after them. Downloads that outlast STOP_SECONDS are cut off.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Brings the whole service up: database, migrations, keeper, and last the listener.
+ *
+ * @throws StartRefused where it must not run as it is set up; nothing is left open then.
+ */
+export async function startService(config: Config, log: Logger): Promise<Service> {
+  const db = connect(config.databaseUrl, {
+    timeoutMs: config.databaseTimeoutMs,
+    poolSize: config.databasePool,
+  });
+  let keeper: Keeper | undefined;
+  try {
+    const demo = await prepareDatabase(config, log, db);
+    const server = createServer({ maxHeaderSize: 16 * 1024 });
+    const port = await listen(config, server);
+    const startedKeeper = startKeeper(
+      db,
+      log,
+      `${hostname().slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`,
+    );
+    keeper = startedKeeper;
+    const deps = makeDeps(config, log, db, startedKeeper, config.baseUrl ?? `http://localhost:${port}`);
+    server.on('request', createApp(deps));
+    log.info({ host: config.host, port, base_url: deps.baseUrl }, 'listening');
+    return { deps, keeper: startedKeeper, port, demo, stop: () => stop(deps, startedKeeper, server) };
+  } catch (error) {
+    await keeper?.stop();
+    await db.destroy();
+    throw error;
+  }
+}
+
+async function prepareDatabase(config: Config, log: Logger, db: Db): Promise<Demo | null> {
+  const accepted = await checkDurability(db, config.acceptLosingOptOuts);
+  if (accepted.length > 0) {
+    log.warn({ accepted }, 'acknowledged opt-outs can be lost, as ACCEPT_LOSING_OPT_OUTS says');
+  }
+  const migrations = await migrate(db);
+  if (migrations.length > 0) log.info({ migrations }, 'migrated');
+  await checkSecret(db, config.secret ?? secretOfDataFolder(config.dataDir));
+  return config.production ? null : createDemo(db);
+}
+
+async function listen(config: Config, server: Server): Promise<number> {
+  // A slow client is answered 408 and costs a socket for so long, no more (RFC 9110, section 15.5.9).
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 30_000;
+  server.keepAliveTimeout = 65_000;
+  server.maxConnections = config.maxConnections;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function makeDeps(config: Config, log: Logger, db: Db, keeper: Keeper, baseUrl: string): Deps {
+  const state: ServiceState = { isStopping: false, forwardedByStrangerAt: null };
+  return {
+    config,
+    baseUrl,
+    db,
+    recorder: createRecorder(db, {
+      queueRows: config.recordQueueRows,
+      timeoutMs: config.databaseTimeoutMs,
+      onCommit: () => keeper.wake(),
+    }),
+    findList: createListCache(db),
+    trust: compileTrust(config.trustProxy),
+    log,
+    state,
+  };
+}
+
+async function stop(
+  { config, state, recorder, db, log }: Deps,
+  keeper: Keeper,
+  server: Server,
+): Promise<void> {
+  state.isStopping = true;
+  const closed = new Promise((resolve) => server.close(resolve));
+  // A kept-alive connection turns idle only when its last answer is out.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const deadline = setTimeout(() => {
+    log.warn('some requests outlasted STOP_SECONDS and were cut off');
+    server.closeAllConnections();
+  }, config.stopMs);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(deadline);
+  await recorder.drain();
+  await keeper.stop();
+  await db.destroy();
+  log.info('stopped');
+}
