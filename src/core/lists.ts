@@ -4,7 +4,6 @@ import { Invalid, NotFound } from '../errors.js';
 import { noteChange } from './history.js';
 import { parseIpWhitelist, type Network } from './ip-whitelist.js';
 import { columnsOf, type Confirmations, type ListSettings } from './list-settings.js';
-import { mailersGranted } from './mailers.js';
 import { parseRedirectTemplate, type RedirectTemplate } from './redirect-template.js';
 import { findTags } from './tags.js';
 
@@ -154,6 +153,13 @@ function newPublicId(): string {
   return Array.from({ length: idLength }, () => idAlphabet[randomInt(idAlphabet.length)]).join('');
 }
 
+async function findGrantees(db: Db, listId: number): Promise<Set<number>> {
+  const rows = await db<{ mailer_id: number; list_id: number }>('grants')
+    .where({ list_id: listId })
+    .select('mailer_id');
+  return new Set(rows.map((row) => row.mailer_id));
+}
+
 async function listOf(db: Db, row: ListRow): Promise<List> {
   const redirect = row.redirect_template === null ? null : parseRedirectTemplate(row.redirect_template);
   // What is stored has passed these checks before. Where it does not any more, the door it opens stays shut.
@@ -178,7 +184,7 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     privacyUrl: row.privacy_url,
     defaultLanguage: row.default_language,
     tags: await findTags(db, row.id),
-    mailerIds: await mailersGranted(db, row.id),
+    mailerIds: await findGrantees(db, row.id),
     createdAt: row.created_at,
   };
 }

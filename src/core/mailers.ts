@@ -146,14 +146,6 @@ export async function grantedLists(db: Db, mailer: Mailer): Promise<number[]> {
   return rows.map((row) => row.list_id);
 }
 
-/** The ids of the mailers that a list is granted to. */
-export async function mailersGranted(db: Db, listId: number): Promise<Set<number>> {
-  const rows = await db<{ mailer_id: number; list_id: number }>('grants')
-    .where({ list_id: listId })
-    .select('mailer_id');
-  return new Set(rows.map((row) => row.mailer_id));
-}
-
 /** Makes a mailer of its row; for access-keys.ts as well. */
 export function mailerOf(row: MailerRow): Mailer {
   const whitelist = parseIpWhitelist(row.ip_whitelist, { confirmWide: true, confirmPrivate: true });

@@ -3,7 +3,7 @@ import knex from 'knex';
 import MySql2Dialect from 'knex/lib/dialects/mysql2/index.js';
 import type { Connection } from 'mysql2';
 import { StartRefused } from '../errors.js';
-import type { ConnectOptions, Engine } from './connect.js';
+import type { ConnectOptions, Engine } from './engine.js';
 
 /** Codes of mysql2's and the server's that mean: not now, perhaps done, ask again later. */
 const unavailableCodes = new Set([

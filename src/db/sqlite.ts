@@ -5,7 +5,7 @@ import type { Knex } from 'knex';
 import knex from 'knex';
 import BetterSqlite3Dialect from 'knex/lib/dialects/better-sqlite3/index.js';
 import { StartRefused } from '../errors.js';
-import type { ConnectOptions, Engine } from './connect.js';
+import type { ConnectOptions, Engine } from './engine.js';
 
 export const sqliteEngine: Engine = {
   name: 'sqlite',

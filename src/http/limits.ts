@@ -24,7 +24,9 @@ export function limitRecipients(deps: Deps): RequestHandler {
     keyGenerator: (req: Request) => ipKeyGenerator(addressOf(deps, req).ip ?? '', 56),
     skip: (req: Request) => {
       const { ip, forwardedByStranger } = addressOf(deps, req);
-      return ip === null || forwardedByStranger || isPrivateIp(ip);
+      // Where TRUST_PROXY is set, such a header is a stranger's trick to get past the brake.
+      const isBehindUnknownProxy = forwardedByStranger && deps.config.trustProxy.length === 0;
+      return ip === null || isBehindUnknownProxy || isPrivateIp(ip);
     },
     handler: (req: Request, res: Response) => {
       const page = renderProblemPage({

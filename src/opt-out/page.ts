@@ -69,7 +69,7 @@ export function form(deps: Deps): RequestHandler<{ list: string }> {
     const language = languageOf(req, fields, list);
     const given = parametersOf(fields);
     const parameters = fields.get('scope') === 'all' ? { ...given, tag: null } : given;
-    const result = addressIn(parameters, 'typed');
+    const result = addressIn(parameters, 'body');
     if (!result.ok) {
       sendPage(req, res, {
         list,

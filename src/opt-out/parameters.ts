@@ -27,13 +27,17 @@ export function parametersOf(params: URLSearchParams): Parameters {
 
 export type AddressFault = AddressProblem | 'several';
 
-/** @param from a query's text may have lost its `+`; a typed one may hold full-width characters. */
+/**
+ * Somebody typed the address at some time, so its full-width characters are understood everywhere.
+ *
+ * @param from a query's text may have lost its `+` as well.
+ */
 export function addressIn(
   { email, isSeveral }: Parameters,
-  from: 'query' | 'typed',
+  from: 'query' | 'body',
 ): { ok: true; address: Address } | { ok: false; problem: AddressFault } {
   if (isSeveral) return { ok: false, problem: 'several' };
-  return parseAddress(email ?? '', from === 'query' ? { query: true } : { typed: true });
+  return parseAddress(email ?? '', { typed: true, query: from === 'query' });
 }
 
 /**

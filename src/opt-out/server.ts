@@ -63,7 +63,7 @@ export async function recordNotification(
   const taken: OptOut[] = [];
   const refused: Refusal[] = [];
   for (const { position, email, tag } of notified) {
-    const result = email === null ? ({ ok: false, problem: 'missing' } as const) : parseAddress(email);
+    const result = email === null ? ({ ok: false, problem: 'missing' } as const) : parseAddress(email, { typed: true });
     if (result.ok) {
       const optOut = optOutNow(
         list,

@@ -1,0 +1,22 @@
+export interface ConnectOptions {
+  /** How long one query, and the wait for a free connection, may take: milliseconds. */
+  readonly timeoutMs: number;
+  readonly poolSize: number;
+}
+
+/** The few true differences between the two engines' SQL and errors. */
+export interface Engine {
+  readonly name: 'mysql' | 'sqlite';
+  /** A join that is carried out in the order in which it is written. */
+  readonly straightJoin: string;
+  readonly nullSafeEqual: string;
+  /** The value that an upsert brings for a column. */
+  readonly incoming: (column: string) => string;
+  readonly onRepeat: string;
+  readonly smaller: (a: string, b: string) => string;
+  readonly larger: (a: string, b: string) => string;
+  /** The database is away, full or too slow: whether the statement was carried out is unknown. */
+  readonly isUnavailable: (error: unknown) => boolean;
+  /** The statement was rolled back for a passing reason, and may be repeated at once. */
+  readonly isRetryable: (error: unknown) => boolean;
+}
