@@ -6,6 +6,7 @@ import { NotFound } from './errors.js';
 import { sendProblemPage } from './http/errors.js';
 import { healthz, readyz } from './http/health.js';
 import { HttpError } from './http/http-error.js';
+import { logRequests } from './http/log-requests.js';
 import { limitRecipients } from './http/limits.js';
 import { pagePolicy, securityHeaders } from './http/security-headers.js';
 import { sendRobots, sendStylesheet } from './http/static.js';
@@ -20,6 +21,7 @@ export function createApp(deps: Deps): Express {
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
+  app.use(logRequests(deps));
   app.use(securityHeaders(deps.baseUrl));
 
   // Those who run it

@@ -1,15 +1,15 @@
 import process from 'node:process';
-import pino from 'pino';
 import { loadEnvFile, readConfig } from './config.js';
 import type { Demo } from './core/demo.js';
 import { linksOf } from './core/links.js';
 import { StartRefused } from './errors.js';
+import { createLog } from './log.js';
 import { startService } from './service.js';
 
 try {
   loadEnvFile();
   const config = readConfig(process.env);
-  const log = pino({ level: config.logLevel });
+  const log = createLog(config.logLevel);
   const service = await startService(config, log);
   if (service.demo !== null) process.stdout.write(demoText(service.deps.baseUrl, service.demo));
 

@@ -78,6 +78,8 @@ export function openMysql(url: string, options: ConnectOptions): Knex {
     client: TimedDialect as unknown as typeof Knex.Client,
     connection: connectionSettings(url, options.timeoutMs),
     acquireConnectionTimeout: options.timeoutMs,
+    // Otherwise the messages of errors would hold the values of their statements.
+    compileSqlOnError: false,
     pool: {
       min: 0,
       max: options.poolSize,

@@ -21,7 +21,7 @@ export const sqliteEngine: Engine = {
 };
 
 /** The driver is synchronous: while it waits for another process's write, nobody else is served. */
-const busyTimeoutMs = 250;
+const busyTimeoutMs = 50;
 
 /**
  * Opens the one connection of the embedded database: WAL, and synchronous FULL, since the NORMAL that
@@ -47,6 +47,8 @@ export function openSqlite(url: string, options: ConnectOptions): Knex {
       connection: { filename },
       useNullAsDefault: true,
       acquireConnectionTimeout: options.timeoutMs,
+      // Otherwise the messages of errors would hold the values of their statements.
+      compileSqlOnError: false,
       pool: {
         min: 1,
         max: 1,

@@ -5,7 +5,7 @@ import type { List } from '../core/lists.js';
 import type { Mailer } from '../core/mailers.js';
 import type { Deps } from '../deps.js';
 import { Refused } from '../errors.js';
-import { addressOf } from '../http/client-address-of.js';
+import { addressOf, whitelistAddressOf } from '../http/client-address-of.js';
 import { keyOf } from '../http/key.js';
 import type { Format } from './formats.js';
 
@@ -32,25 +32,22 @@ export async function authoriseDownload(deps: Deps, req: IncomingMessage, list: 
   if (holder === null) throw new Refused('key', 'This access key is not valid for this list.');
 
   const { mailer, accessKeyId } = holder;
-  const { ip } = addressOf(deps, req);
   if (list.state === 'closed' || list.archivedAt !== null) {
     throw new Refused('closed', 'This list is closed to downloads. Its opt-out page stays open.');
   }
-  if (ip === null)
-    throw new Refused('not-whitelisted', 'Your address could not be told; downloads need one.');
-  const mayFromHere =
-    list.downloadsFromAnyAddress ||
-    isWhitelisted(list.ipWhitelist, ip) ||
-    isWhitelisted(mailer.ipWhitelist, ip);
-  if (!mayFromHere) throw new Refused('not-whitelisted', whitelistHint(list, mailer, ip));
-  return { mailer, accessKeyId, ip };
-}
+  const { ip, seen } = whitelistAddressOf(deps, req);
+  const isListed = isWhitelisted(list.ipWhitelist, ip) || isWhitelisted(mailer.ipWhitelist, ip);
+  if (isListed && ip !== null) return { mailer, accessKeyId, ip };
+  const anyIp = addressOf(deps, req).ip;
+  if (list.downloadsFromAnyAddress && anyIp !== null) return { mailer, accessKeyId, ip: anyIp };
 
-function whitelistHint(list: List, mailer: Mailer, ip: string): string {
   const isEmpty = list.ipWhitelist.length + mailer.ipWhitelist.length === 0;
-  return isEmpty
-    ? `This list has no IP whitelist yet, and gives no downloads without one. Its owner can add your address, ${ip}: signoff list edit ${list.publicId} --ip-whitelist ${ip}`
-    : `Your address, ${ip}, is not on the IP whitelist of this list. Ask its owner to add it.`;
+  throw new Refused(
+    'not-whitelisted',
+    isEmpty
+      ? `${seen}: it has none yet, and gives no downloads without one. Its owner can add your address in the list's settings (signoff list edit --ip-whitelist).`
+      : `${seen}. Ask its owner to add it.`,
+  );
 }
 
 /** @throws Refused */

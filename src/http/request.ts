@@ -32,19 +32,20 @@ export async function readBody(req: IncomingMessage, limit: number): Promise<Buf
   }
   const tooLarge = new HttpError(413, 'too-large', `The body is larger than ${limit} octets.`);
   if (Number(req.headers['content-length'] ?? 0) > limit) throw tooLarge;
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of req as AsyncIterable<Buffer>) {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    // Iterating over the request would destroy its socket on the way out, and the answer with it.
+    req.on('data', (chunk: Buffer) => {
       length += chunk.length;
-      if (length > limit) throw tooLarge;
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error === tooLarge) throw error;
-    throw new HttpError(400, 'incomplete', 'The body broke off.');
-  }
-  return Buffer.concat(chunks);
+      if (length <= limit) chunks.push(chunk);
+      else reject(tooLarge);
+    });
+    req.on('end', () => resolve(Buffer.concat(chunks)));
+    const brokeOff = () => reject(new HttpError(400, 'incomplete', 'The body broke off.'));
+    req.on('error', brokeOff);
+    req.on('close', brokeOff);
+  });
 }
 
 const formLimit = 16 * 1024; // octets

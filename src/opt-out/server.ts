@@ -6,7 +6,7 @@ import type { List } from '../core/lists.js';
 import type { OptOut } from '../core/opt-outs.js';
 import type { Deps } from '../deps.js';
 import { Invalid, NotFound, Refused } from '../errors.js';
-import { addressOf } from '../http/client-address-of.js';
+import { addressOf, whitelistAddressOf } from '../http/client-address-of.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
 import { keyOf } from '../http/key.js';
@@ -63,7 +63,8 @@ export async function recordNotification(
   const taken: OptOut[] = [];
   const refused: Refusal[] = [];
   for (const { position, email, tag } of notified) {
-    const result = email === null ? ({ ok: false, problem: 'missing' } as const) : parseAddress(email, { typed: true });
+    const result =
+      email === null ? ({ ok: false, problem: 'missing' } as const) : parseAddress(email, { typed: true });
     if (result.ok) {
       const optOut = optOutNow(
         list,
@@ -97,17 +98,16 @@ async function authorise(
   req: IncomingMessage,
   list: List,
 ): Promise<{ ip: string | null; mailerId: number | null }> {
-  const { ip } = addressOf(deps, req);
   const key = keyOf(req);
   if (key !== null) {
     const holder = await findKeyHolder(deps.db, list, key);
     if (holder === null) throw new Refused('key', 'This access key is not valid for this list.');
-    return { ip, mailerId: holder.mailer.id };
+    return { ip: addressOf(deps, req).ip, mailerId: holder.mailer.id };
   }
+  const { ip, seen } = whitelistAddressOf(deps, req);
   if (isWhitelisted(list.ipWhitelist, ip)) return { ip, mailerId: null };
   throw new Refused(
     'not-whitelisted',
-    `Nothing was recorded: ${ip === null ? 'your address could not be told' : `your address, ${ip},`} ` +
-      `${ip === null ? 'and' : ''} is not on the IP whitelist of this list. Ask the list owner to add it.`,
+    `${seen}. Nothing was recorded. Ask the list owner to add your address.`,
   );
 }

@@ -1,4 +1,3 @@
-import pino from 'pino';
 import { readConfig } from '../../src/config.js';
 import { rotateAccessKey } from '../../src/core/access-keys.js';
 import { createAccount } from '../../src/core/accounts.js';
@@ -6,6 +5,7 @@ import { hasPendingChanges } from '../../src/core/feed.js';
 import type { ListSettings } from '../../src/core/list-settings.js';
 import { createList, type List } from '../../src/core/lists.js';
 import { createMailer, grantList, type Mailer } from '../../src/core/mailers.js';
+import { createLog } from '../../src/log.js';
 import { startService, type Service } from '../../src/service.js';
 import { freshDatabaseUrl } from './engine.js';
 
@@ -28,7 +28,7 @@ export interface TestService extends Service {
 export async function startTestService(env: Record<string, string> = {}): Promise<TestService> {
   const database = await freshDatabaseUrl();
   const logged: string[] = [];
-  const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) });
+  const log = createLog('debug', { write: (line: string) => void logged.push(line) });
   const config = readConfig({
     NODE_ENV: 'production',
     BASE_URL: 'http://signoff.test',

@@ -1,0 +1,104 @@
+import { createAccount } from '../../src/core/accounts.js';
+import { md5Of, parseAddress, sha256Of } from '../../src/core/address.js';
+import { hasPendingChanges, numberChanges } from '../../src/core/feed.js';
+import { createList } from '../../src/core/lists.js';
+import type { OptOut, OptOutRecord } from '../../src/core/opt-outs.js';
+import { connect, type Db } from '../../src/db/connect.js';
+import { migrate } from '../../src/db/migrate.js';
+import { freshDatabaseUrl } from './engine.js';
+
+export interface TestDatabase {
+  readonly db: Db;
+  readonly url: string;
+  /** One more pool on the same database, as another process would have it; closed with the rest. */
+  another(options?: { timeoutMs?: number; poolSize?: number }): Db;
+  close(): Promise<void>;
+}
+
+/** A fresh database of this run's engine with all tables, and nobody at work on it. */
+export async function migratedDatabase({ timeoutMs = 10_000, poolSize = 10 } = {}): Promise<TestDatabase> {
+  const database = await freshDatabaseUrl();
+  const pools: Db[] = [];
+  const open = (options: { timeoutMs?: number; poolSize?: number } = {}) => {
+    const db = connect(database.url, { timeoutMs, poolSize, ...options });
+    pools.push(db);
+    return db;
+  };
+  const db = open();
+  await migrate(db);
+  await createAccount(db, 'Acme');
+  return {
+    db,
+    url: database.url,
+    another: open,
+    async close() {
+      await Promise.all(pools.map((pool) => pool.destroy()));
+      await database.drop();
+    },
+  };
+}
+
+/** @returns the id of a new list. */
+export async function newList(db: Db): Promise<number> {
+  return (await createList(db, 1, { name: 'Acme News' }, { actor: 'test' })).id;
+}
+
+/** An opt-out from everything through the server door, at time 1000, unless `more` says otherwise. */
+export function optOutOf(listId: number, email: string, more: Partial<OptOut> = {}): OptOut {
+  const parsed = parseAddress(email);
+  if (!parsed.ok) throw new Error(`${email} is no address: ${parsed.problem}`);
+  const at = more.recordedAt ?? 1000;
+  return { listId, address: parsed.address, tag: '*', source: 'server', createdAt: at, recordedAt: at, ...more };
+}
+
+/** What a row of `opt_outs` holds, where a test writes it itself. */
+export type PlantedRow = Partial<Omit<OptOutRecord, 'list_id'>>;
+
+/** How an address, an imported hash and an erased person stand in `opt_outs`. */
+export const rowKinds = {
+  plain: (email: string): PlantedRow => ({ address_key: md5Of(email), address: Buffer.from(email) }),
+  md5Only: (email: string): PlantedRow => ({ address_key: md5Of(email) }),
+  sha256Only: (email: string): PlantedRow => ({
+    address_key: sha256Of(email).subarray(0, 16),
+    sha256: sha256Of(email),
+  }),
+  erased: (email: string): PlantedRow => ({ address_key: md5Of(email), sha256: sha256Of(email) }),
+};
+
+/** Puts rows straight into `opt_outs`, unnumbered: what no function of the core writes (yet). */
+export async function plant(db: Db, listId: number, rows: readonly PlantedRow[]): Promise<void> {
+  const whole = rows.map((row) => ({
+    list_id: listId,
+    tag: Buffer.from('*'),
+    address: null,
+    sha256: null,
+    created_at: 1000,
+    recorded_at: 1000,
+    last_at: 1000,
+    source: 'import',
+    expires_at: null,
+    removed_at: null,
+    feed_number: null,
+    ...row,
+  }));
+  for (let i = 0; i < whole.length; i += 500) await db('opt_outs').insert(whole.slice(i, i + 500));
+}
+
+/** All rows of a list, by key. */
+export async function rowsOfList(db: Db, listId: number): Promise<OptOutRecord[]> {
+  const rows = await db<OptOutRecord>('opt_outs')
+    .where({ list_id: listId })
+    .orderBy(['address_key', 'tag']);
+  return rows as OptOutRecord[];
+}
+
+/** Does the keeper's numbering until nothing of these lists waits. */
+export async function numberAll(db: Db, listIds: readonly number[], fencing = 1): Promise<void> {
+  for (let call = 0; call < 10_000; call++) {
+    const numbered = await numberChanges(db, fencing);
+    if (numbered > 0) continue;
+    const pending = await Promise.all(listIds.map((id) => hasPendingChanges(db, id, 0)));
+    if (!pending.includes(true)) return;
+  }
+  throw new Error('the numbering comes to no end');
+}
