@@ -23,7 +23,7 @@ export async function rotateAccessKey(
   await db.transaction(async (trx) => {
     await trx('access_keys')
       .where({ mailer_id: mailer.id })
-      .where((still) => still.whereNull('expires_at').orWhere('expires_at', '>', now + overlapMs))
+      .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', now + overlapMs))
       .update({ expires_at: now + overlapMs });
     await trx('access_keys').insert({
       mailer_id: mailer.id,
@@ -52,7 +52,7 @@ export async function revokeAccessKeys(
   return db.transaction(async (trx) => {
     const ended = await trx('access_keys')
       .where({ mailer_id: mailer.id })
-      .where((still) => still.whereNull('expires_at').orWhere('expires_at', '>', now))
+      .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', now))
       .update({ expires_at: now });
     await noteChange(trx, {
       accountId: mailer.accountId,
@@ -62,6 +62,32 @@ export async function revokeAccessKeys(
     });
     return ended;
   });
+}
+
+/** A key as it can be told from others: never the key itself. */
+export interface AccessKey {
+  /** Its last characters. */
+  readonly ending: string;
+  readonly createdAt: number;
+  /** Null: until it is rotated or revoked. */
+  readonly expiresAt: number | null;
+}
+
+/** The keys with which a mailer can download now, newest first; at most 100. */
+export async function accessKeysOf(db: Db, mailer: Mailer): Promise<AccessKey[]> {
+  const rows = await db<{ mailer_id: number; ending: string; created_at: number; expires_at: number | null }>(
+    'access_keys',
+  )
+    .where({ mailer_id: mailer.id })
+    .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', Date.now()))
+    .orderBy('created_at', 'desc')
+    .limit(100)
+    .select('ending', 'created_at', 'expires_at');
+  return rows.map((row) => ({
+    ending: row.ending,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+  }));
 }
 
 /**
@@ -76,16 +102,16 @@ export async function findKeyHolder(
   key: string,
 ): Promise<{ mailer: Mailer; accessKeyId: number } | null> {
   if (!keyPattern.test(key)) return null;
-  const row = (await db('access_keys')
+  type Holder = Parameters<typeof mailerOf>[0] & { access_key_id: number };
+  const row: Holder | undefined = await db('access_keys')
     .join('mailers', 'mailers.id', 'access_keys.mailer_id')
     .join('grants', 'grants.mailer_id', 'mailers.id')
     .where({ 'access_keys.key_hash': hashOf(key), 'grants.list_id': list.id })
     .where({ 'mailers.account_id': list.accountId })
-    .where((still) =>
-      still.whereNull('access_keys.expires_at').orWhere('access_keys.expires_at', '>', Date.now()),
-    )
-    .first('mailers.*', 'access_keys.id as access_key_id')) as
-    (Parameters<typeof mailerOf>[0] & { access_key_id: number }) | undefined;
+    .where((still) => {
+      void still.whereNull('access_keys.expires_at').orWhere('access_keys.expires_at', '>', Date.now());
+    })
+    .first('mailers.*', 'access_keys.id as access_key_id');
   return row === undefined ? null : { mailer: mailerOf(row), accessKeyId: row.access_key_id };
 }
 

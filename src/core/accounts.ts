@@ -23,14 +23,14 @@ export async function createAccount(db: Db, name: string): Promise<Account> {
 }
 
 export async function listAccounts(db: Db): Promise<Account[]> {
-  return (await db<AccountRow>('accounts').orderBy('id')).map((row) => accountOf(row as AccountRow));
+  return (await db<AccountRow>('accounts').orderBy('id')).map((row) => accountOf(row));
 }
 
 /** @throws NotFound */
 export async function getAccount(db: Db, id: number): Promise<Account> {
   const row = await db<AccountRow>('accounts').where({ id }).first();
   if (row === undefined) throw new NotFound(`There is no account ${id}.`);
-  return accountOf(row as AccountRow);
+  return accountOf(row);
 }
 
 function accountOf(row: AccountRow): Account {

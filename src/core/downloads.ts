@@ -50,5 +50,5 @@ export async function downloadsOfList(db: Db, listId: number, limit = 100): Prom
     .where({ list_id: listId })
     .orderBy('at', 'desc')
     .limit(Math.min(limit, 1000));
-  return rows as DownloadRow[];
+  return rows;
 }

@@ -51,7 +51,7 @@ export async function* readEntries(
 ): AsyncGenerator<Entry[]> {
   let after: Buffer = Buffer.alloc(0);
   for (;;) {
-    const rows = await db<EntryRow>('opt_outs')
+    const rows: EntryRow[] = await db('opt_outs')
       .where({ list_id: listId })
       .where('address_key', '>', after)
       .whereRaw(LIVE, [at])
@@ -60,7 +60,7 @@ export async function* readEntries(
       .limit(sliceRows)
       .select('address_key', 'tag', 'address', 'sha256');
     const isLast = rows.length < sliceRows;
-    const groups = byAddress(rows as EntryRow[]);
+    const groups = byAddress(rows);
     // The last address may have more rows behind the limit: it is read again with the next slice.
     if (!isLast && groups.length > 1) groups.pop();
     const last = groups.at(-1)?.[0];
@@ -111,7 +111,7 @@ export async function* readEntriesSince(
 ): AsyncGenerator<Entry[]> {
   const start = await numberBefore(db, since);
   const seen = new Set<string>();
-  const pending = await db<EntryRow>('opt_outs')
+  const pending: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
     .whereNull('feed_number')
     .where('recorded_at', '>=', since)
@@ -121,7 +121,7 @@ export async function* readEntriesSince(
     .select('address_key', 'tag', 'address', 'sha256');
   if (pending.length > mostPending) throw new Unavailable('too many changes wait for their feed numbers');
   for (const row of pending) seen.add(`${row.address_key.toString('hex')} ${row.tag.toString('hex')}`);
-  yield* firstOfEach(db, listId, since, pending as EntryRow[], options);
+  yield* firstOfEach(db, listId, since, pending, options);
 
   for (let after = start; ;) {
     const rows = await numberedRows(db, listId, after, Number.MAX_SAFE_INTEGER, options, since);
@@ -145,7 +145,7 @@ async function numberedRows(
   { tag }: EntriesOptions,
   since?: number,
 ): Promise<EntryRow[]> {
-  const rows = await db<EntryRow>('opt_outs')
+  const rows: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
     .where('feed_number', '>', after)
     .where('feed_number', '<=', to)
@@ -156,7 +156,7 @@ async function numberedRows(
     .orderBy('feed_number')
     .limit(sliceRows)
     .select('address_key', 'tag', 'address', 'sha256', 'removed_at', 'expires_at', 'feed_number');
-  return rows as EntryRow[];
+  return rows;
 }
 
 /** Of an address with several rows in the answer, the one with the lowest tag speaks for it. */
@@ -193,7 +193,7 @@ async function liveRows(
   since?: number,
 ): Promise<Pick<EntryRow, 'address_key' | 'tag'>[]> {
   if (of.length === 0) return [];
-  return db<EntryRow>('opt_outs')
+  const rows: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
     .whereIn(
       'address_key',
@@ -205,6 +205,7 @@ async function liveRows(
       if (since !== undefined) void query.where('recorded_at', '>=', since);
     })
     .select('address_key', 'tag');
+  return rows;
 }
 
 function onlyTag(query: Knex.QueryBuilder, tag?: string): void {

@@ -94,13 +94,13 @@ async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: numb
   );
   const isAsRead = `o.feed_number IS NULL AND o.counted = j.counted AND (${KIND}) ${nullSafeEqual} j.kind`;
   if (name === 'sqlite') {
-    const result = (await trx.raw(
+    const result: { changes: number } = await trx.raw(
       `UPDATE opt_outs AS o SET feed_number = j.number, counted = j.kind
        FROM (SELECT value ->> 0 AS list_id, unhex(value ->> 1) AS address_key, unhex(value ->> 2) AS tag,
                value ->> 3 AS counted, value ->> 4 AS kind, value ->> 5 AS number FROM json_each(?)) AS j
        WHERE o.list_id = j.list_id AND o.address_key = j.address_key AND o.tag = j.tag AND ${isAsRead}`,
       [json],
-    )) as { changes: number };
+    );
     return result.changes;
   }
   const [result] = (await trx.raw(

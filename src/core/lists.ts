@@ -87,7 +87,7 @@ export async function createList(
       changed_at: now,
     });
     await noteChange(trx, { accountId, listId: listId as number, actor, action: 'list.created' });
-    return listId as number;
+    return listId ?? 0;
   });
   return getListById(db, id);
 }
@@ -121,12 +121,38 @@ export async function editList(
   return getListById(db, list.id);
 }
 
+/**
+ * Closes a list to downloads for good, or opens it again. Its opt-out page goes on working: the law wants
+ * it to for weeks after the last mail (CAN-SPAM 30 days, CASL 60), and we never stop.
+ */
+export async function archiveList(
+  db: Db,
+  list: List,
+  isArchived: boolean,
+  { actor }: { actor: string },
+): Promise<List> {
+  if ((list.archivedAt !== null) === isArchived) return list;
+  const now = Date.now();
+  await db.transaction(async (trx) => {
+    await trx('lists')
+      .where({ id: list.id })
+      .update({ archived_at: isArchived ? now : null, changed_at: now });
+    await noteChange(trx, {
+      accountId: list.accountId,
+      listId: list.id,
+      actor,
+      action: isArchived ? 'list.archived' : 'list.unarchived',
+    });
+  });
+  return getListById(db, list.id);
+}
+
 /** @returns null for an id that no list has, or that cannot be one. */
 export async function findList(db: Db, publicId: string): Promise<List | null> {
   const id = publicId.toLowerCase();
   if (!idPattern.test(id)) return null;
   const row = await db<ListRow>('lists').where({ public_id: id }).first();
-  return row === undefined ? null : listOf(db, row as ListRow);
+  return row === undefined ? null : listOf(db, row);
 }
 
 /** @throws NotFound */
@@ -140,13 +166,19 @@ export async function getList(db: Db, publicId: string): Promise<List> {
 export async function getListById(db: Db, id: number): Promise<List> {
   const row = await db<ListRow>('lists').where({ id }).first();
   if (row === undefined) throw new NotFound('There is no such list.');
-  return listOf(db, row as ListRow);
+  return listOf(db, row);
 }
 
 /** Oldest first; at most 10,000. */
 export async function listsOfAccount(db: Db, accountId: number): Promise<List[]> {
   const rows = await db<ListRow>('lists').where({ account_id: accountId }).orderBy('id').limit(10_000);
-  return Promise.all(rows.map((row) => listOf(db, row as ListRow)));
+  return Promise.all(rows.map((row) => listOf(db, row)));
+}
+
+/** All lists of an internal name, whichever the account, oldest first; at most 100. */
+export async function listsNamed(db: Db, internalName: string): Promise<List[]> {
+  const rows = await db<ListRow>('lists').where({ internal_name: internalName }).orderBy('id').limit(100);
+  return Promise.all(rows.map((row) => listOf(db, row)));
 }
 
 function newPublicId(): string {

@@ -52,23 +52,30 @@ export async function createMailer(
 export async function getMailer(db: Db, id: number): Promise<Mailer> {
   const row = await db<MailerRow>('mailers').where({ id }).first();
   if (row === undefined) throw new NotFound(`There is no mailer ${id}.`);
-  return mailerOf(row as MailerRow);
+  return mailerOf(row);
 }
 
 /** Oldest first; at most 10,000. */
 export async function mailersOfAccount(db: Db, accountId: number): Promise<Mailer[]> {
   const rows = await db<MailerRow>('mailers').where({ account_id: accountId }).orderBy('id').limit(10_000);
-  return rows.map((row) => mailerOf(row as MailerRow));
+  return rows.map((row) => mailerOf(row));
+}
+
+/** All mailers of a name, whichever the account, oldest first; at most 100. */
+export async function mailersNamed(db: Db, name: string): Promise<Mailer[]> {
+  const rows = await db<MailerRow>('mailers').where({ name }).orderBy('id').limit(100);
+  return rows.map((row) => mailerOf(row));
 }
 
 /** @throws Invalid naming the setting that does not pass. */
 export async function editMailer(
   db: Db,
   mailer: Mailer,
-  settings: { plainAllowed?: boolean; ipWhitelist?: string },
+  settings: { name?: string; plainAllowed?: boolean; ipWhitelist?: string },
   { actor, ...confirmations }: { actor: string } & Confirmations,
 ): Promise<Mailer> {
   const columns: Record<string, unknown> = {};
+  if (settings.name !== undefined) columns.name = checkText('name', settings.name, { max: 200 });
   if (settings.plainAllowed !== undefined) columns.plain_allowed = settings.plainAllowed ? 1 : 0;
   if (settings.ipWhitelist !== undefined) {
     columns.ip_whitelist = reprintedWhitelist('ipWhitelist', settings.ipWhitelist, confirmations);

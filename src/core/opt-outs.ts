@@ -1,8 +1,18 @@
 import { engineOf, type Db } from '../db/connect.js';
 import { md5Of, sha256Of, type Address } from './address.js';
 
-/** The door that an opt-out came through. */
-export type Source = 'page' | 'direct-link' | 'one-click' | 'pixel' | 'server' | 'api' | 'import' | 'console';
+/** The doors that an opt-out can come through. */
+export const sources = [
+  'page',
+  'direct-link',
+  'one-click',
+  'pixel',
+  'server',
+  'api',
+  'import',
+  'console',
+] as const;
+export type Source = (typeof sources)[number];
 
 /** The tag of an opt-out from all of a list's mail. */
 export const EVERYTHING = '*';
@@ -162,7 +172,7 @@ export async function findOptOuts(db: Db, listId: number, normalised: string): P
     .where({ list_id: listId })
     .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
     .orderBy('tag');
-  return rows as OptOutRecord[];
+  return rows;
 }
 
 /**
@@ -186,6 +196,32 @@ export async function isSuppressed(
     .whereRaw(LIVE, [at])
     .first('list_id');
   return row !== undefined;
+}
+
+/**
+ * Those of many addresses that mail of this list (of this tag of it) must not reach: `isSuppressed` in one
+ * query.
+ *
+ * @param normalised at most 1,000.
+ */
+export async function findSuppressed(
+  db: Db,
+  listId: number,
+  normalised: readonly string[],
+  { tag = EVERYTHING, at = Date.now() }: { tag?: string; at?: number } = {},
+): Promise<Set<string>> {
+  const keys = normalised.map((address) => [md5Of(address), sha256Of(address).subarray(0, 16)]);
+  const rows = await db<{ list_id: number; address_key: Buffer; tag: Buffer }>('opt_outs')
+    .where({ list_id: listId })
+    .whereIn('address_key', keys.flat())
+    .whereIn(
+      'tag',
+      [...new Set([EVERYTHING, tag])].map((text) => Buffer.from(text)),
+    )
+    .whereRaw(LIVE, [at])
+    .select('address_key');
+  const live = new Set(rows.map((row) => row.address_key.toString('hex')));
+  return new Set(normalised.filter((_, i) => keys[i]?.some((key) => live.has(key.toString('hex')))));
 }
 
 /**
