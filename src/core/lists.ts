@@ -77,7 +77,7 @@ export async function createList(
   const columns = columnsOf({ internalName: settings.name, ...settings }, confirmations);
   const now = Date.now();
   const id = await db.transaction(async (trx) => {
-    const [listId] = await trx('lists').insert({
+    const [listId = 0] = await trx('lists').insert({
       thank_you: '{}',
       ip_whitelist: '',
       ...columns,
@@ -86,8 +86,8 @@ export async function createList(
       created_at: now,
       changed_at: now,
     });
-    await noteChange(trx, { accountId, listId: listId as number, actor, action: 'list.created' });
-    return listId ?? 0;
+    await noteChange(trx, { accountId, listId, actor, action: 'list.created' });
+    return listId;
   });
   return getListById(db, id);
 }

@@ -7,7 +7,7 @@ import { recordOneClick } from './one-click.js';
 import { parametersOf } from './parameters.js';
 import { recordPixel } from './pixel.js';
 import { recordNotification } from './server.js';
-import { doorOf, whoAsks } from './who-asks.js';
+import { whoAsks } from './who-asks.js';
 
 /**
  * A list's one link, as programs open it: mail clients (one-click), images (pixel), servers. Plain Node,
@@ -21,7 +21,8 @@ export function machineLink(deps: Deps) {
     if (!isPost && req.method !== 'GET') return false;
     const parameters = parametersOf(queryOf(req));
     const asker = whoAsks(req);
-    if (!isPost && (parameters.email === null || asker === 'browser' || asker === 'prefetch')) return false;
+    // A program that names an address means to record it: a page would be a yes that recorded nothing.
+    if (!isPost && (!parameters.isNamed || asker === 'browser' || asker === 'prefetch')) return false;
     try {
       const list = await deps.findList(listId);
       if (list === null) {
@@ -29,20 +30,9 @@ export function machineLink(deps: Deps) {
         if (!isPost) return false;
         throw new NotFound('There is no such list.');
       }
-      if (isPost) {
-        await recordOneClick(deps, req, res, list, parameters);
-        return true;
-      }
-      switch (doorOf(list, asker, true)) {
-        case 'pixel':
-          await recordPixel(deps, req, res, list, parameters);
-          return true;
-        case 'server':
-          await recordNotification(deps, req, res, list, parameters);
-          return true;
-        case 'page':
-          return false;
-      }
+      if (isPost) await recordOneClick(deps, req, res, list, parameters);
+      else if (asker === 'image') await recordPixel(deps, req, res, list, parameters);
+      else await recordNotification(deps, req, res, list, parameters);
     } catch (error) {
       sendProblemJson(deps, req, res, error);
       return true;

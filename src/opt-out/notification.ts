@@ -10,15 +10,18 @@ export interface Notified {
   readonly position: number;
   /** Null for what is no text, or a merge tag that was not replaced. */
   readonly email: string | null;
+  /** Why there is none. */
+  readonly problem: 'missing' | 'not-text';
   readonly tag: string | null;
+  readonly mailer: string | null;
 }
 
 const bodyLimit = 1024 * 1024; // octets: 1,000 addresses with room to spare
 const mostAddresses = 1000;
 
 /**
- * Reads the body of a server's POST: a JSON array of addresses or of `{"email": …, "tag": …}`, one such
- * object, an urlencoded form with `email` (or `item`) any number of times, or text with a line each.
+ * Reads the body of a server's POST: a JSON array of addresses or of `{"email": …, "tag": …, "mailer": …}`,
+ * one such object, an urlencoded form with `email` (or `item`) any number of times, or text with a line each.
  *
  * @throws Invalid for a body that holds none of these, or more than 1,000 addresses: nothing of it is taken.
  * @throws HttpError as `readBody`, and 415 for another type.
@@ -60,31 +63,37 @@ function readJson(body: string): Notified[] {
   }
   const elements: unknown[] = Array.isArray(json) ? json : [json];
   return elements.map((element, i) => {
-    const { email, item, tag } =
-      typeof element === 'object' && element !== null
-        ? (element as Record<string, unknown>)
-        : { email: element, item: undefined, tag: undefined };
-    return notifiedOf(i + 1, email ?? item, tag);
+    const isObject = typeof element === 'object' && element !== null && !Array.isArray(element);
+    const { email, item, tag, mailer } = (isObject ? element : { email: element }) as Record<string, unknown>;
+    return notifiedOf(i + 1, email ?? item, { tag, mailer });
   });
 }
 
 function readLines(body: string): Notified[] {
   return body
     .split(/\r\n|\r|\n/)
-    .map((line, i) => notifiedOf(i + 1, line.trim(), null))
+    .map((line, i) => notifiedOf(i + 1, line.trim()))
     .filter((entry) => entry.email !== '');
 }
 
 function readUrlencoded(body: string): Notified[] {
   const form = new URLSearchParams(body);
   const emails = [...form.getAll('email'), ...form.getAll('item')].filter((email) => email.trim() !== '');
-  return emails.map((email, i) => notifiedOf(i + 1, email, form.get('tag')));
+  const more = { tag: form.get('tag'), mailer: form.get('mailer') };
+  return emails.map((email, i) => notifiedOf(i + 1, email, more));
 }
 
-function notifiedOf(position: number, email: unknown, tag: unknown): Notified {
+function notifiedOf(
+  position: number,
+  email: unknown,
+  { tag, mailer }: { tag?: unknown; mailer?: unknown } = {},
+): Notified {
+  const isText = typeof email === 'string';
   return {
     position,
-    email: typeof email === 'string' && !isMergeTag(email) ? email : null,
+    email: isText && !isMergeTag(email) ? email : null,
+    problem: isText || email === undefined || email === null ? 'missing' : 'not-text',
     tag: typeof tag === 'string' ? tag : null,
+    mailer: typeof mailer === 'string' || typeof mailer === 'number' ? String(mailer) : null,
   };
 }

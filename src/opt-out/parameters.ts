@@ -7,6 +7,8 @@ import { Invalid } from '../errors.js';
 export interface Parameters {
   /** As it came; null where there is none, or only a merge tag that nobody replaced. */
   readonly email: string | null;
+  /** The request has a parameter for the address, whatever stands in it. */
+  readonly isNamed: boolean;
   /** The address stood there more than once: nobody can tell which is meant. */
   readonly isSeveral: boolean;
   readonly tag: string | null;
@@ -17,15 +19,17 @@ export interface Parameters {
 export function parametersOf(params: URLSearchParams): Parameters {
   const named = params.has('email') ? params.getAll('email') : params.getAll('item');
   const given = named.filter((text) => text.trim() !== '' && !isMergeTag(text));
+  const isArray = params.has('email[]') || params.has('item[]');
   return {
     email: given[0] ?? null,
-    isSeveral: new Set(given).size > 1 || params.has('email[]') || params.has('item[]'),
+    isNamed: isArray || params.has('email') || params.has('item'),
+    isSeveral: isArray || new Set(given).size > 1,
     tag: params.get('tag'),
     mailer: params.get('mailer'),
   };
 }
 
-export type AddressFault = AddressProblem | 'several';
+export type AddressFault = AddressProblem | 'several' | 'not-text';
 
 /**
  * Somebody typed the address at some time, so its full-width characters are understood everywhere.
@@ -62,6 +66,7 @@ export const addressFaults: Record<AddressFault, string> = {
   'invisible-character': 'email holds an invisible character',
   'merge-tag': 'email is a merge tag that was not replaced',
   several: 'email is given more than once',
+  'not-text': 'email is no text',
 };
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { findKeyHolder } from '../core/access-keys.js';
-import { parseAddress } from '../core/address.js';
+import { parseAddress, type Address } from '../core/address.js';
 import { isWhitelisted } from '../core/ip-whitelist.js';
 import type { List } from '../core/lists.js';
 import type { OptOut } from '../core/opt-outs.js';
@@ -12,9 +12,10 @@ import { HttpError } from '../http/http-error.js';
 import { keyOf } from '../http/key.js';
 import { queryOf } from '../http/request.js';
 import { sendJson, sendNothing } from '../http/respond.js';
-import { readNotification, type Notified } from './notification.js';
+import { readNotification } from './notification.js';
 import {
   addressFaults,
+  addressIn,
   getAddress,
   optOutNow,
   parametersOf,
@@ -55,26 +56,23 @@ export async function recordNotification(
   parameters: Parameters,
 ): Promise<void> {
   const { ip, mailerId } = await authorise(deps, req, list);
-  const notified: readonly Notified[] =
-    req.method === 'POST'
-      ? await readNotification(req)
-      : [{ position: 1, email: getAddress(parameters).given, tag: null }];
-
   const taken: OptOut[] = [];
   const refused: Refusal[] = [];
-  for (const { position, email, tag } of notified) {
-    const result =
-      email === null ? ({ ok: false, problem: 'missing' } as const) : parseAddress(email, { typed: true });
-    if (result.ok) {
-      const optOut = optOutNow(
-        list,
-        result.address,
-        { ...parameters, tag: tag ?? parameters.tag },
-        'server',
-        ip,
-      );
-      taken.push(mailerId === null ? optOut : { ...optOut, mailerId });
-    } else refused.push({ position, email, problem: result.problem, detail: addressFaults[result.problem] });
+  const take = (address: Address, more: Pick<Parameters, 'tag' | 'mailer'>) => {
+    const optOut = optOutNow(list, address, more, 'server', ip);
+    taken.push(mailerId === null ? optOut : { ...optOut, mailerId });
+  };
+  if (req.method !== 'POST') take(getAddress(parameters), parameters);
+  else {
+    for (const { position, email, problem, tag, mailer } of await readNotification(req)) {
+      const result: ReturnType<typeof addressIn> =
+        email === null ? { ok: false, problem } : parseAddress(email, { typed: true });
+      if (result.ok) {
+        take(result.address, { tag: tag ?? parameters.tag, mailer: mailer ?? parameters.mailer });
+      } else {
+        refused.push({ position, email, problem: result.problem, detail: addressFaults[result.problem] });
+      }
+    }
   }
   if (taken.length === 0) {
     const first = refused[0];

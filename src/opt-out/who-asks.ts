@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http';
-import type { List } from '../core/lists.js';
 
 /** Who opens a list's one link, by DESIGN's table of doors. */
 export type Asker = 'prefetch' | 'image' | 'browser' | 'program';
@@ -24,17 +23,4 @@ export function whoAsks(req: IncomingMessage): Asker {
 
   if (headers['sec-fetch-mode'] === 'navigate') return 'browser';
   return acceptsHtml && headers['accept-language'] !== undefined ? 'browser' : 'program';
-}
-
-/** What a GET of the list's link comes to. */
-export type LinkDoor = 'page' | 'pixel' | 'server';
-
-/**
- * The first row of the table that fits. A program without an address gets the page: it may be somebody's
- * text browser, or a scanner, and neither records anything there.
- */
-export function doorOf(list: List, asker: Asker, hasAddress: boolean): LinkDoor {
-  if (asker === 'image' && list.pixel && hasAddress) return 'pixel';
-  if ((asker === 'program' || asker === 'image') && hasAddress) return 'server';
-  return 'page';
 }

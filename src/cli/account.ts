@@ -1,0 +1,73 @@
+import type { Command } from 'commander';
+import { createAccount, getAccount, listAccounts, type Account } from '../core/accounts.js';
+import { Refused } from '../errors.js';
+import type { Db } from '../db/connect.js';
+import { print, printJson, table, timeOf } from './output.js';
+import { changing, reading, withSession } from './session.js';
+
+export function addAccountCommands(program: Command): void {
+  const account = program
+    .command('account')
+    .summary('the businesses that run lists here')
+    .description('Accounts: the businesses that run lists here.');
+
+  account
+    .command('create')
+    .summary('add an account')
+    .description('Adds an account. While there is only one, no other command needs to be told which.')
+    .requiredOption('--name <name>', 'what the business is called')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  $ signoff account create --name "Acme"')
+    .action((options: { name: string; json?: true }) =>
+      withSession(async (session) => {
+        const created = await changing(session, (db) => createAccount(db, options.name));
+        if (options.json) printJson(shown(created));
+        else print(`Account ${created.id}, ${created.name}, is ready.`);
+      }),
+    );
+
+  account
+    .command('list')
+    .summary('show all accounts')
+    .description('Shows all accounts, oldest first.')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  $ signoff account list\n  $ signoff account list --json')
+    .action((options: { json?: true }) =>
+      withSession(async (session) => {
+        const accounts = await reading(session, listAccounts);
+        if (options.json) return printJson(accounts.map(shown));
+        print(
+          table(
+            ['ID', 'NAME', 'CREATED'],
+            accounts.map(({ id, name, createdAt }) => [String(id), name, timeOf(createdAt) ?? '']),
+            'There is no account yet: signoff account create --name NAME',
+          ),
+        );
+      }),
+    );
+}
+
+/**
+ * The account of `--account`, or the only one.
+ *
+ * @throws NotFound for an id that no account has.
+ * @throws Refused where there is none, or more than one to choose from.
+ */
+export async function chosenAccount(db: Db, id: number | undefined): Promise<Account> {
+  if (id !== undefined) return getAccount(db, id);
+  const [only, ...others] = await listAccounts(db);
+  if (only === undefined) {
+    throw new Refused('no-account', 'There is no account yet: signoff account create --name NAME');
+  }
+  if (others.length > 0) {
+    throw new Refused(
+      'several-accounts',
+      'There are several accounts: say which with --account ID (signoff account list).',
+    );
+  }
+  return only;
+}
+
+function shown({ id, name, createdAt }: Account): Record<string, unknown> {
+  return { id, name, created_at: timeOf(createdAt) };
+}

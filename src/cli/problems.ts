@@ -1,0 +1,72 @@
+import { debuglog } from 'node:util';
+import type { AddressProblem } from '../core/address.js';
+import { DomainError, Invalid, Unavailable } from '../errors.js';
+
+const debug = debuglog('signoff');
+
+/** The options by which people here know the fields of the core. */
+const optionOf: Readonly<Record<string, string>> = {
+  name: '--name',
+  internalName: '--internal-name',
+  state: '--state',
+  directLink: '--direct-link',
+  pixel: '--pixel',
+  thankYou: '--thank-you',
+  redirectTemplate: '--redirect',
+  ipWhitelist: '--ip-whitelist',
+  downloadsFromAnyAddress: '--downloads-from-any-address',
+  operatorName: '--operator-name',
+  postalAddress: '--postal-address',
+  contact: '--contact',
+  privacyUrl: '--privacy-url',
+  defaultLanguage: '--language',
+  tag: '--tag',
+};
+
+/** What is told of an error: what went wrong and with which option; never a stack (NODE_DEBUG=signoff shows it). */
+export function sentenceOf(error: unknown): string {
+  debug('%o', error);
+  if (error instanceof Invalid) return invalidOption(error);
+  if (error instanceof Unavailable) {
+    const cause = error.cause === undefined ? '' : ` (${messageOf(error.cause)})`;
+    return `${sentence(error.message)}${cause} If something was to be changed, look whether it was; it can be repeated.`;
+  }
+  if (error instanceof DomainError) return error.message;
+  return (
+    `Signoff failed: ${messageOf(error)}\n` +
+    'If this looks like a fault of Signoff, report it with the command and this message (see CONTRIBUTING.md).'
+  );
+}
+
+/** Why a text is no address. */
+export const addressFaults: Readonly<Record<AddressProblem, string>> = {
+  missing: 'there is no address',
+  'too-long': 'the address is longer than 254 octets',
+  'no-at': 'the address has no @',
+  'bad-local-part': 'what stands before the @ is not possible there',
+  'bad-domain': 'what stands after the @ is no domain name',
+  'control-character': 'the address holds a control character, or octets that are not UTF-8',
+  'invisible-character': 'the address holds an invisible character',
+  'merge-tag': 'this is a merge tag that was not replaced',
+};
+
+function invalidOption({ field, message }: Invalid): string {
+  const option = optionOf[field] ?? field;
+  return message.startsWith(`${field} `)
+    ? sentence(`${option}${message.slice(field.length)}`)
+    : `${option}: ${sentence(message)}`;
+}
+
+function sentence(text: string): string {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?)]$/.test(whole) ? whole : `${whole}.`;
+}
+
+/** Knex puts the statement with its values before the driver's own words: addresses, that is. */
+function messageOf(error: unknown): string {
+  const { message } = error instanceof Error ? error : new Error(String(error));
+  // Of a refused connection to a name with several addresses, Node tells each attempt on its own.
+  const first = error instanceof AggregateError ? (error.errors[0] as Error | undefined) : undefined;
+  const text = message === '' ? (first?.message ?? String(error)) : message;
+  return sentence(text.slice(text.lastIndexOf(' - ') + 1).replace(/^- /, ''));
+}

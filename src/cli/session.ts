@@ -1,0 +1,81 @@
+import { existsSync } from 'node:fs';
+import process from 'node:process';
+import { loadEnvFile, readConfig, type Config } from '../config.js';
+import { connect, retrying, type Db } from '../db/connect.js';
+import { sqlitePath } from '../db/sqlite.js';
+import { Refused } from '../errors.js';
+
+/** Who the history says it was. */
+export const actor = 'cli';
+
+/** What a command works with. */
+export interface Session {
+  readonly config: Config;
+  readonly db: Db;
+}
+
+/** Enough to record two batches at once while something is looked up. */
+const connections = 3;
+
+/**
+ * Gives a command its configuration and a database that has its tables, and closes the database after it.
+ * The service may be running on the same one.
+ *
+ * @param timeoutMs for commands whose single queries may take longer than requests may.
+ * @throws Refused where there is no database yet; none is made.
+ */
+export async function withSession<T>(
+  work: (session: Session) => Promise<T>,
+  { timeoutMs = 0 }: { timeoutMs?: number } = {},
+): Promise<T> {
+  return withDatabase(async (session) => {
+    if (!(await retrying(session.db, session.config.databaseTimeoutMs, () => hasTables(session.db)))) {
+      throw noTables();
+    }
+    return work(session);
+  }, timeoutMs);
+}
+
+/** The same, on a database that may have no tables: only for `migrate`, which makes them. */
+export async function withNewDatabase<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  return withDatabase(work, 0, true);
+}
+
+/** One reading, repeated where the database is busy. */
+export function reading<T>({ config, db }: Session, work: (db: Db) => Promise<T>): Promise<T> {
+  return retrying(db, config.databaseTimeoutMs, () => work(db));
+}
+
+/** One change: all of it is carried out, or nothing. Repeated as a whole where the database is busy. */
+export function changing<T>({ config, db }: Session, work: (db: Db) => Promise<T>): Promise<T> {
+  return retrying(db, config.databaseTimeoutMs, () => db.transaction((trx) => work(trx)));
+}
+
+async function withDatabase<T>(
+  work: (session: Session) => Promise<T>,
+  timeoutMs: number,
+  mayBeNew = false,
+): Promise<T> {
+  loadEnvFile();
+  const config = readConfig(process.env);
+  const { databaseUrl } = config;
+  // To open a file that is not there makes one, perhaps in a place where nobody looks for it.
+  if (!mayBeNew && databaseUrl.startsWith('sqlite:') && !existsSync(sqlitePath(databaseUrl))) throw noTables();
+  const db = connect(databaseUrl, {
+    timeoutMs: Math.max(timeoutMs, config.databaseTimeoutMs),
+    poolSize: connections,
+  });
+  try {
+    return await work({ config, db });
+  } finally {
+    await db.destroy();
+  }
+}
+
+async function hasTables(db: Db): Promise<boolean> {
+  return db.schema.hasTable('feed');
+}
+
+function noTables(): Refused {
+  return new Refused('no-tables', 'This database has no tables yet: run signoff migrate first.');
+}
