@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
 import * as theCore from '../../migrations/0001-the-core.js';
+import * as signedLinks from '../../migrations/0002-signed-links.js';
 import type { Db } from './connect.js';
 
 /** Oldest first. A migration's name is its file's, and never changes once released. */
-const migrations: [name: string, migration: Knex.Migration][] = [['0001-the-core', theCore]];
+const migrations: [name: string, migration: Knex.Migration][] = [
+  ['0001-the-core', theCore],
+  ['0002-signed-links', signedLinks],
+];
 
 /** How long another process may take with its migrations before its lock counts as left by a crash. */
 const lockPatienceMs = 60_000;
