@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { z } from 'zod';
+import { readUrl } from './core/text.js';
 import { StartRefused } from './errors.js';
 import { compileTrust } from './http/client-address.js';
 import { projectPath } from './paths.js';
@@ -121,9 +122,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 }
 
 function originOf(text: string): string | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const url = readUrl(text);
   const isOrigin =
-    url !== undefined &&
+    url !== null &&
     /^https?:$/.test(url.protocol) &&
     url.pathname === '/' &&
     url.search + url.hash + url.username + url.password === '';

@@ -16,10 +16,10 @@ export function isMariadbInstalled(): boolean {
 }
 
 /** The flags of every server of the bench; the report prints them. */
-export const SERVER_FLAGS = [
+export const serverFlags = (pool: string): string[] => [
   '--innodb-flush-log-at-trx-commit=1',
   '--skip-log-bin',
-  '--innodb-buffer-pool-size=1G',
+  `--innodb-buffer-pool-size=${pool}`,
   '--innodb-log-file-size=512M',
   '--innodb-io-capacity=2000',
   '--innodb-io-capacity-max=10000',
@@ -27,7 +27,7 @@ export const SERVER_FLAGS = [
 ];
 
 /** A server of our own, on a folder of our own and a unix socket; it listens on no port. */
-export async function startServer(directory: string): Promise<Server> {
+export async function startServer(directory: string, flags: string[]): Promise<Server> {
   const dataDirectory = join(directory, 'data');
   const socket = join(directory, 'socket');
   mkdirSync(directory, { recursive: true });
@@ -50,7 +50,7 @@ export async function startServer(directory: string): Promise<Server> {
       `--socket=${socket}`,
       `--pid-file=${join(directory, 'pid')}`,
       '--skip-networking',
-      ...SERVER_FLAGS,
+      ...flags,
     ],
     { stdio: 'ignore' },
   );

@@ -1,12 +1,13 @@
 /**
  * The bench that settled the key of the table `opt_outs`: docs/decisions/0001-the-key-of-opt-outs.md.
  *
- *   npm run bench:key                       MariaDB and SQLite, up to 5,000,000 rows: TODO minutes, TODO GB of disk
- *   npm run bench:key -- --rows 500000      the same in little: TODO minutes
+ *   npm run bench:key                       MariaDB and SQLite, up to 5,000,000 rows: an hour, 12 GB of disk
+ *   npm run bench:key -- --rows 500000      the same in little: ten minutes
  *   npm run bench:key -- --engine sqlite    one engine alone (`mariadb` or `sqlite`)
- *   npm run bench:key -- --smoke            a few thousand rows, a few seconds; says nothing about speed
+ *   npm run bench:key -- --pool 4G          MariaDB's buffer pool, by default 1G; there are three servers
  *   npm run bench:key -- --in-flight 8      as many recording statements at once as four nodes send to MariaDB
  *   npm run bench:key -- --dir /mnt/disk    where to put the databases; by default the temporary folder
+ *   npm run bench:key -- --smoke            two thousand rows, some six seconds; says nothing about speed
  *
  * It starts MariaDB servers of its own, on sockets in that folder, and takes them down again. Without MariaDB
  * installed it measures SQLite alone. Point it at a disk that really flushes: on a RAM disk a commit is free.
@@ -16,7 +17,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { LAYOUTS, type Engine } from './layouts.js';
-import { isMariadbInstalled, SERVER_FLAGS, startServer, type Server } from './mariadb-server.js';
+import { isMariadbInstalled, serverFlags, startServer, type Server } from './mariadb-server.js';
 import { openMariadb } from './mariadb.js';
 import { measure, type Plan } from './measure.js';
 import { reportOf } from './report.js';
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     rows: { type: 'string', default: '5000000' },
     engine: { type: 'string' },
     dir: { type: 'string', default: tmpdir() },
+    pool: { type: 'string', default: '1G' },
     'in-flight': { type: 'string', default: '2' },
     smoke: { type: 'boolean', default: false },
   },
@@ -53,6 +55,7 @@ const directory = mkdtempSync(join(options.dir, 'signoff-bench-key-'));
 // mariadbd may have to run as another user, who has to get in.
 chmodSync(directory, 0o755);
 const servers: Server[] = [];
+let cleaning: Promise<void> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void cleanUp().then(() => process.exit(1)));
 
@@ -70,14 +73,13 @@ async function benchMariadb(): Promise<void> {
     console.log('MariaDB is not installed: SQLite alone.\n');
     return;
   }
-  console.log(
-    `MariaDB: ${SERVER_FLAGS.join(' ')}; a server for each layout, ${inFlight} statements in flight`,
-  );
+  const flags = serverFlags(options.pool);
+  console.log(`MariaDB: ${flags.join(' ')}; a server for each layout, ${inFlight} statements in flight`);
   const stores: Store[] = [];
   for (const layout of LAYOUTS.MariaDB) {
     // One buffer pool each, so that no layout evicts another's pages. The smoke run spares the time.
     const shared = options.smoke ? servers[0] : undefined;
-    const server = shared ?? (await startServer(join(directory, layout)));
+    const server = shared ?? (await startServer(join(directory, layout), flags));
     if (!shared) servers.push(server);
     stores.push(await openMariadb(layout, server, inFlight));
   }
@@ -101,7 +103,11 @@ async function bench(engine: Engine, stores: Store[], plan: Plan): Promise<void>
   for (const store of stores) await store.close();
 }
 
-async function cleanUp(): Promise<void> {
-  await Promise.all(servers.splice(0).map((server) => server.stop()));
-  rmSync(directory, { recursive: true, force: true });
+/** A signal and the error that it brings about both come here; the second waits for the first. */
+function cleanUp(): Promise<void> {
+  cleaning ??= (async () => {
+    await Promise.all(servers.splice(0).map((server) => server.stop()));
+    rmSync(directory, { recursive: true, force: true });
+  })();
+  return cleaning;
 }

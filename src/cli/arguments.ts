@@ -40,13 +40,15 @@ const longest = 90 * msOf.d;
 export function duration(text: string): number {
   const [, digits, unit] = /^(\d{1,7})([smhd])$/.exec(text) ?? [];
   const ms = text === '0' ? 0 : Number(digits) * msOf[unit as keyof typeof msOf];
-  if (!(ms <= longest)) throw new InvalidArgumentError('A length of time is 0, or such as 30m, 24h or 7d; 90d at most.');
+  if (!(ms <= longest))
+    throw new InvalidArgumentError('A length of time is 0, or such as 30m, 24h or 7d; 90d at most.');
   return ms;
 }
 
 function only<T>(found: readonly T[], text: string, noun: string, idOf: (one: T) => string): T {
   const [one, ...others] = found;
-  if (one === undefined) throw new NotFound(`There is no ${noun} ${JSON.stringify(text)} (signoff ${noun} list).`);
+  if (one === undefined)
+    throw new NotFound(`There is no ${noun} ${JSON.stringify(text)} (signoff ${noun} list).`);
   if (others.length > 0) {
     throw new Refused(
       'several',

@@ -8,7 +8,7 @@ export function addMigrateCommand(program: Command): void {
     .command('migrate')
     .summary('make or update the tables of the database')
     .description(
-      'Makes the tables of the database, or brings them up to date. The service does the same whenever it\n' +
+      'Makes the tables of the database, or brings them up to date. The service does the same whenever it ' +
         'starts. It can be interrupted and run again, and does nothing where there is nothing to do.',
     )
     .option('--json', 'print JSON')

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { loadEnvFile, readConfig, type Config } from '../config.js';
-import { connect, retrying, type Db } from '../db/connect.js';
+import { connect, isDatabaseUnavailable, retrying, type Db } from '../db/connect.js';
 import { sqlitePath } from '../db/sqlite.js';
-import { Refused } from '../errors.js';
+import { DomainError, Refused, Unavailable } from '../errors.js';
 
 /** Who the history says it was. */
 export const actor = 'cli';
@@ -60,13 +60,19 @@ async function withDatabase<T>(
   const config = readConfig(process.env);
   const { databaseUrl } = config;
   // To open a file that is not there makes one, perhaps in a place where nobody looks for it.
-  if (!mayBeNew && databaseUrl.startsWith('sqlite:') && !existsSync(sqlitePath(databaseUrl))) throw noTables();
+  if (!mayBeNew && databaseUrl.startsWith('sqlite:') && !existsSync(sqlitePath(databaseUrl)))
+    throw noTables();
   const db = connect(databaseUrl, {
     timeoutMs: Math.max(timeoutMs, config.databaseTimeoutMs),
     poolSize: connections,
   });
+  // Knex prints the stack of an error to connect, which it throws all the same.
+  (db.client as { logger: { warn: () => void } }).logger.warn = () => undefined;
   try {
     return await work({ config, db });
+  } catch (error) {
+    if (error instanceof DomainError || !isDatabaseUnavailable(db, error)) throw error;
+    throw new Unavailable('the database does not answer', { cause: error });
   } finally {
     await db.destroy();
   }

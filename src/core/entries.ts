@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
+import { sha256Of } from './address.js';
 import { numberBefore } from './feed.js';
 import { EVERYTHING, LIVE } from './opt-outs.js';
 
@@ -21,10 +22,22 @@ interface EntryRow {
   tag: Buffer;
   address: Buffer | null;
   sha256: Buffer | null;
+  recorded_at: number;
   removed_at: number | null;
   expires_at: number | null;
   feed_number: number | null;
 }
+
+const columns = [
+  'address_key',
+  'tag',
+  'address',
+  'sha256',
+  'recorded_at',
+  'removed_at',
+  'expires_at',
+  'feed_number',
+] as const;
 
 export interface EntriesOptions {
   /** Counts what suppresses this tag: it, and opt-outs from everything. Without it, any tag counts. */
@@ -34,46 +47,50 @@ export interface EntriesOptions {
 }
 
 /**
- * Rows a query: few milliseconds on SQLite, whose driver blocks the process meanwhile. Each slice goes on
- * behind the last key, so no connection is held while a client is slow, and nothing is ever skipped over
- * by OFFSET. See docs/decisions/0002-downloads-are-read-in-slices.md.
+ * Rows a query: few milliseconds on SQLite, whose driver blocks the process meanwhile. What does not count
+ * is left out here and not in SQL, where one query could go through a whole list for a rare tag. Each slice
+ * goes on behind the last key, so no connection is held while a client is slow, and nothing is ever skipped
+ * over by OFFSET. See docs/decisions/0002-downloads-are-read-in-slices.md.
  */
 const sliceRows = 1000;
 
 /** Rows that may wait for their number while a list is read by date; far more than the keeper ever leaves. */
 const mostPending = 100_000;
 
-/** All that a list suppresses, by key, each address once whatever tags suppress it. Memory stays flat. */
-export async function* readEntries(
-  db: Db,
-  listId: number,
-  { tag, at }: EntriesOptions,
-): AsyncGenerator<Entry[]> {
-  let after: Buffer = Buffer.alloc(0);
-  for (;;) {
+/**
+ * All that a list suppresses, by key, each address once whatever tags suppress it. Memory stays flat; a
+ * slice may be empty.
+ */
+export async function* readEntries(db: Db, listId: number, options: EntriesOptions): AsyncGenerator<Entry[]> {
+  for (let after: Buffer = Buffer.alloc(0); ;) {
     const rows: EntryRow[] = await db('opt_outs')
       .where({ list_id: listId })
       .where('address_key', '>', after)
-      .whereRaw(LIVE, [at])
-      .modify(onlyTag, tag)
       .orderBy(['address_key', 'tag'])
       .limit(sliceRows)
-      .select('address_key', 'tag', 'address', 'sha256');
+      .select(...columns);
     const isLast = rows.length < sliceRows;
     const groups = byAddress(rows);
-    // The last address may have more rows behind the limit: it is read again with the next slice.
-    if (!isLast && groups.length > 1) groups.pop();
+    // The last address may have more rows behind the limit: it is read again with the next slice, or
+    // whole where it fills a slice alone.
+    const cut = isLast ? undefined : groups.pop()?.[0];
+    if (cut !== undefined && groups.length === 0) groups.push(await wholeOf(db, listId, cut));
     const last = groups.at(-1)?.[0];
     if (last === undefined) return;
     after = last.address_key;
-    yield groups.map((group) => entryOf(group.find((row) => row.address !== null) ?? group[0] ?? last, true));
+    yield groups.flatMap((group) => {
+      const live = group.filter((row) => isLive(row, options));
+      const telling =
+        live.find((row) => row.address !== null) ?? live.find((row) => row.sha256 !== null) ?? live[0];
+      return telling === undefined ? [] : [entryOf(telling, true)];
+    });
     if (isLast) return;
   }
 }
 
 /**
  * What has changed between two feed numbers, in the feed's order and as it stands now: an address that
- * anything still suppresses is never given as removed.
+ * anything still suppresses is never given as removed. A slice may be empty.
  */
 export async function* readChanges(
   db: Db,
@@ -82,24 +99,28 @@ export async function* readChanges(
   options: EntriesOptions,
 ): AsyncGenerator<Entry[]> {
   for (let after = from; ;) {
-    const rows = await numberedRows(db, listId, after, to, options);
-    const last = rows.at(-1);
-    if (last?.feed_number == null) return;
-    after = last.feed_number;
-    const gone = rows.filter((row) => !isLive(row, options.at));
-    const standing = new Set(
-      (await liveRows(db, listId, gone, options)).map((row) => row.address_key.toString('hex')),
+    const slice = await numberedRows(db, listId, after, to);
+    const last = slice.at(-1)?.feed_number;
+    if (last == null) return;
+    after = last;
+    const rows = slice.filter((row) => concerns(row, options));
+    const gone = rows.filter((row) => !isLive(row, options));
+    const standing = await liveRows(db, listId, gone.flatMap(keysOf), options);
+    const keys = new Set(standing.map((row) => hex(row.address_key)));
+    yield rows.map((row) =>
+      entryOf(row, isLive(row, options) || keysOf(row).some((key) => keys.has(hex(key)))),
     );
-    yield rows.map((row) => {
-      return entryOf(row, isLive(row, options.at) || standing.has(row.address_key.toString('hex')));
-    });
-    if (rows.length < sliceRows) return;
+    if (slice.length < sliceRows) return;
   }
 }
 
 /**
- * What was recorded at or after a date and still suppresses, each address once. What has committed but
- * has no feed number yet is read first, so that nothing slips between the two.
+ * What was recorded at or after a date and still suppresses, each address once. A slice may be empty.
+ *
+ * Read in the feed's order; then what has committed but has no number yet; then what was numbered in
+ * between. So a row that stands throughout is met, also where it loses its number meanwhile and gets
+ * another. What an earlier place of this order has given is left out later: never the other way round,
+ * since the later place could be gone when it is reached.
  *
  * @throws Unavailable when the keeper is so far behind that this cannot be answered in flat memory.
  */
@@ -110,7 +131,9 @@ export async function* readEntriesSince(
   options: EntriesOptions,
 ): AsyncGenerator<Entry[]> {
   const start = await numberBefore(db, since);
-  const seen = new Set<string>();
+  const given = new Set<string>();
+  const end = yield* numberedSince(db, listId, { since, start, after: start, given }, options);
+
   const pending: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
     .whereNull('feed_number')
@@ -118,93 +141,94 @@ export async function* readEntriesSince(
     .whereRaw(LIVE, [options.at])
     .modify(onlyTag, options.tag)
     .limit(mostPending + 1)
-    .select('address_key', 'tag', 'address', 'sha256');
+    .select(...columns);
   if (pending.length > mostPending) throw new Unavailable('too many changes wait for their feed numbers');
-  for (const row of pending) seen.add(`${row.address_key.toString('hex')} ${row.tag.toString('hex')}`);
-  yield* firstOfEach(db, listId, since, pending, options);
+  for (let i = 0; i < pending.length; i += sliceRows) {
+    const slice = pending.slice(i, i + sliceRows);
+    const lowest = await lowestNumbers(db, listId, { since, start }, slice, options);
+    yield slice.flatMap((row) => {
+      const key = hex(row.address_key);
+      if (given.has(key) || (lowest.get(key) ?? Infinity) <= end) return [];
+      given.add(key);
+      return [entryOf(row, true)];
+    });
+  }
+  yield* numberedSince(db, listId, { since, start, after: end, given }, options);
+}
 
-  for (let after = start; ;) {
-    const rows = await numberedRows(db, listId, after, Number.MAX_SAFE_INTEGER, options, since);
-    const last = rows.at(-1);
-    if (last?.feed_number == null) return;
-    after = last.feed_number;
-    const unseen = rows.filter(
-      (row) =>
-        isLive(row, options.at) && !seen.has(`${row.address_key.toString('hex')} ${row.tag.toString('hex')}`),
-    );
-    yield* firstOfEach(db, listId, since, unseen, options);
-    if (rows.length < sliceRows) return;
+/** @returns the last feed number that was looked at. */
+async function* numberedSince(
+  db: Db,
+  listId: number,
+  { since, start, after, given }: { since: number; start: number; after: number; given: Set<string> },
+  options: EntriesOptions,
+): AsyncGenerator<Entry[], number> {
+  for (;;) {
+    const slice = await numberedRows(db, listId, after, Number.MAX_SAFE_INTEGER);
+    const last = slice.at(-1)?.feed_number;
+    if (last == null) return after;
+    after = last;
+    const rows = slice.filter((row) => row.recorded_at >= since && isLive(row, options));
+    const lowest = await lowestNumbers(db, listId, { since, start }, rows, options);
+    yield rows.flatMap((row) => {
+      const key = hex(row.address_key);
+      const isFirst = (lowest.get(key) ?? Infinity) >= (row.feed_number ?? 0);
+      return isFirst && !given.has(key) ? [entryOf(row, true)] : [];
+    });
+    if (slice.length < sliceRows) return after;
   }
 }
 
-async function numberedRows(
+/** Of each of these addresses the lowest feed number that counts since the date. */
+async function lowestNumbers(
   db: Db,
   listId: number,
-  after: number,
-  to: number,
-  { tag }: EntriesOptions,
-  since?: number,
-): Promise<EntryRow[]> {
+  { since, start }: { since: number; start: number },
+  of: readonly EntryRow[],
+  options: EntriesOptions,
+): Promise<Map<string, number>> {
+  const keys = of.map((row) => row.address_key);
+  const lowest = new Map<string, number>();
+  for (const { address_key, recorded_at, feed_number } of await liveRows(db, listId, keys, options)) {
+    if (feed_number === null || feed_number <= start || recorded_at < since) continue;
+    const key = hex(address_key);
+    lowest.set(key, Math.min(lowest.get(key) ?? Infinity, feed_number));
+  }
+  return lowest;
+}
+
+async function numberedRows(db: Db, listId: number, after: number, to: number): Promise<EntryRow[]> {
   const rows: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
     .where('feed_number', '>', after)
     .where('feed_number', '<=', to)
-    .modify(onlyTag, tag)
-    .modify((query) => {
-      if (since !== undefined) void query.where('recorded_at', '>=', since);
-    })
     .orderBy('feed_number')
     .limit(sliceRows)
-    .select('address_key', 'tag', 'address', 'sha256', 'removed_at', 'expires_at', 'feed_number');
+    .select(...columns);
   return rows;
-}
-
-/** Of an address with several rows in the answer, the one with the lowest tag speaks for it. */
-async function* firstOfEach(
-  db: Db,
-  listId: number,
-  since: number,
-  rows: readonly EntryRow[],
-  options: EntriesOptions,
-): AsyncGenerator<Entry[]> {
-  for (let i = 0; i < rows.length; i += sliceRows) {
-    const slice = rows.slice(i, i + sliceRows);
-    // `*` is lower than all but a few tags; a row for everything needs no look-up where it stands alone.
-    const standing = await liveRows(db, listId, slice, options, since);
-    const lowest = new Map<string, Buffer>();
-    for (const row of standing) {
-      const key = row.address_key.toString('hex');
-      const before = lowest.get(key);
-      if (before === undefined || Buffer.compare(row.tag, before) < 0) lowest.set(key, row.tag);
-    }
-    const first = slice.filter((row) => {
-      const tag = lowest.get(row.address_key.toString('hex'));
-      return tag === undefined || tag.equals(row.tag);
-    });
-    if (first.length > 0) yield first.map((row) => entryOf(row, true));
-  }
 }
 
 async function liveRows(
   db: Db,
   listId: number,
-  of: readonly EntryRow[],
+  keys: readonly Buffer[],
   { tag, at }: EntriesOptions,
-  since?: number,
-): Promise<Pick<EntryRow, 'address_key' | 'tag'>[]> {
-  if (of.length === 0) return [];
+): Promise<EntryRow[]> {
+  if (keys.length === 0) return [];
   const rows: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
-    .whereIn(
-      'address_key',
-      of.map((row) => row.address_key),
-    )
+    .whereIn('address_key', keys)
     .whereRaw(LIVE, [at])
     .modify(onlyTag, tag)
-    .modify((query) => {
-      if (since !== undefined) void query.where('recorded_at', '>=', since);
-    })
-    .select('address_key', 'tag');
+    .select('address_key', 'recorded_at', 'feed_number');
+  return rows;
+}
+
+async function wholeOf(db: Db, listId: number, { address_key }: EntryRow): Promise<EntryRow[]> {
+  const rows: EntryRow[] = await db('opt_outs')
+    .where({ list_id: listId })
+    .where('address_key', '=', address_key)
+    .select(...columns);
   return rows;
 }
 
@@ -212,8 +236,19 @@ function onlyTag(query: Knex.QueryBuilder, tag?: string): void {
   if (tag !== undefined) void query.whereIn('tag', [Buffer.from(EVERYTHING), Buffer.from(tag)]);
 }
 
-function isLive(row: EntryRow, at: number): boolean {
-  return row.removed_at === null && (row.expires_at === null || row.expires_at > at);
+function concerns(row: EntryRow, { tag }: EntriesOptions): boolean {
+  return tag === undefined || [EVERYTHING, tag].includes(row.tag.toString());
+}
+
+function isLive(row: EntryRow, options: EntriesOptions): boolean {
+  const isStanding = row.removed_at === null && (row.expires_at === null || row.expires_at > options.at);
+  return isStanding && concerns(row, options);
+}
+
+/** Under which an address can stand: that of its row, and that of an entry of which only the SHA-256 is known. */
+function keysOf({ address_key, address, sha256 }: EntryRow): Buffer[] {
+  const hash = address === null ? sha256 : sha256Of(address.toString());
+  return hash === null ? [address_key] : [address_key, hash.subarray(0, 16)];
 }
 
 function byAddress(rows: readonly EntryRow[]): EntryRow[][] {
@@ -229,4 +264,8 @@ function byAddress(rows: readonly EntryRow[]): EntryRow[][] {
 function entryOf({ address, address_key, sha256 }: EntryRow, isSuppressed: boolean): Entry {
   const isSha256Only = address === null && sha256 !== null && sha256.subarray(0, 16).equals(address_key);
   return { isSuppressed, address, md5: isSha256Only ? null : address_key, sha256 };
+}
+
+function hex(key: Buffer): string {
+  return key.toString('hex');
 }

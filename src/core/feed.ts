@@ -180,7 +180,8 @@ export async function expireOptOuts(db: Db, at: number, limit = 500): Promise<nu
         .whereNull('removed_at')
         .where('expires_at', '>', at)
         .first('expires_at');
-      if (standing === undefined) await trx('expiries').where(key).delete();
+      // Nor is it ours to delete where another keeper has noted a later one meanwhile.
+      if (standing === undefined) await trx('expiries').where(key).where('expires_at', '<=', at).delete();
       else await trx('expiries').where(key).update({ expires_at: standing.expires_at });
     }
   });
@@ -189,9 +190,15 @@ export async function expireOptOuts(db: Db, at: number, limit = 500): Promise<nu
 
 const markEveryMs = 10 * 60_000;
 
-/** Ties the feed to the clock now and then, for downloads of what was recorded since a date. */
-export async function markFeed(db: Db, at: number): Promise<void> {
+/**
+ * Ties the feed to the clock now and then, for downloads of what was recorded since a date.
+ *
+ * @param clock read after the feed: with an earlier time, a process that was held up in between would tie
+ *   the feed to a time before some of its rows were recorded, and they would be missed.
+ */
+export async function markFeed(db: Db, clock: () => number = Date.now): Promise<void> {
   const feed = await getFeed(db);
+  const at = clock();
   const newest = await db<{ at: number; number: number }>('feed_marks').orderBy('at', 'desc').first();
   if (newest !== undefined && (newest.number === feed.lastNumber || newest.at > at - markEveryMs)) return;
   await db('feed_marks').insert({ at, number: feed.lastNumber }).onConflict('at').ignore();

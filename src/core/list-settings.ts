@@ -1,6 +1,6 @@
 import { Invalid } from '../errors.js';
 import { parseIpWhitelist } from './ip-whitelist.js';
-import { isLanguage } from '../http/locale.js';
+import { isLanguage } from './languages.js';
 import { parseRedirectTemplate } from './redirect-template.js';
 import { checkText, checkWebUrl } from './text.js';
 import { validateThankYou } from './thank-you.js';

@@ -74,7 +74,7 @@ export async function createList(
   { actor, ...confirmations }: { actor: string } & Confirmations,
 ): Promise<List> {
   if (settings.name === undefined) throw new Invalid('name', 'missing', 'name must not be empty');
-  const columns = columnsOf({ internalName: settings.name, ...settings }, confirmations);
+  const columns = columnsOf({ name: settings.name, internalName: settings.name, ...settings }, confirmations);
   const now = Date.now();
   const id = await db.transaction(async (trx) => {
     const [listId = 0] = await trx('lists').insert({

@@ -94,7 +94,9 @@ export function compareRows(a: OptOutRow, b: OptOutRow): number {
  *
  * Recording an address again merges: where the standing row suppresses, the first time, source and
  * receipt stay, the later expiry counts (none is the latest), and last_at and repeats move on. A removed
- * or expired row is revived with the new values. An erased person's row never gets its address back while
+ * or expired row is revived with the new values. What the feed has to carry again (a revival, an address
+ * where there was a hash, a later expiry, of which a reader may have seen the first one pass) loses its
+ * feed number. An erased person's row never gets its address back while
  * it suppresses, whichever door brings it.
  */
 export async function writeOptOuts(db: Db, rows: readonly OptOutRow[]): Promise<void> {
@@ -122,6 +124,8 @@ function mergeClause(db: Db): string {
   return `${onRepeat}
     feed_number = CASE WHEN NOT (${live}) THEN NULL
       WHEN opt_outs.address IS NULL AND opt_outs.sha256 IS NULL AND ${incoming('address')} IS NOT NULL THEN NULL
+      WHEN ${incoming('expires_at')} IS NULL AND opt_outs.expires_at IS NOT NULL THEN NULL
+      WHEN ${incoming('expires_at')} > opt_outs.expires_at THEN NULL
       ELSE opt_outs.feed_number END,
     created_at = CASE WHEN ${live} THEN ${smaller('opt_outs.created_at', incoming('created_at'))}
       ELSE ${incoming('created_at')} END,

@@ -1,4 +1,4 @@
-import { isDatabaseUnavailable, retrying, type Db } from '../db/connect.js';
+import { retrying, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
 import { compareRows, rowOf, writeOptOuts, type OptOut, type OptOutRow } from './opt-outs.js';
 
@@ -18,6 +18,7 @@ export interface Recorder {
 
 interface Waiting {
   readonly rows: OptOutRow[];
+  readonly since: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -34,7 +35,8 @@ const statementsInFlight = 2;
  * the log serves many requests; each request is answered after its commit.
  *
  * @param queueRows how many rows may wait; beyond, requests are turned away at once.
- * @param timeoutMs for how long a statement that loses to a deadlock or a lock is repeated.
+ * @param timeoutMs for how long a statement that loses to a deadlock or a lock is repeated, and how long a
+ *   request may wait for its statement.
  * @param onCommit told after each commit: the keeper has rows to number.
  */
 export function createRecorder(
@@ -56,7 +58,7 @@ export function createRecorder(
     }
     const rows = optOuts.map(rowOf);
     return new Promise((resolve, reject) => {
-      queue.push({ rows, resolve, reject });
+      queue.push({ rows, since: Date.now(), resolve, reject });
       waiting += rows.length;
       schedule();
     });
@@ -86,22 +88,45 @@ export function createRecorder(
 
   async function writeBatch(batch: Waiting[]): Promise<void> {
     inFlight++;
+    await writeParts(batch);
+    inFlight--;
+    refuseOverdue();
+    if (queue.length > 0) schedule();
+    else if (inFlight === 0) for (const done of whenIdle.splice(0)) done();
+  }
+
+  /**
+   * Where a batch fails on its data, halves it until the bad request stands alone.
+   *
+   * @returns the failure where the database is away: then the rest need not be tried.
+   */
+  async function writeParts(batch: Waiting[]): Promise<Unavailable | null> {
     try {
       await write(batch);
       onCommit();
       for (const entry of batch) entry.resolve();
+      return null;
     } catch (error) {
-      if (batch.length === 1 || error instanceof Unavailable || isDatabaseUnavailable(db, error)) {
-        // The connection failed, not the data: sending it again in pieces would only pile up.
+      if (batch.length === 1 || error instanceof Unavailable) {
         for (const entry of batch) entry.reject(error);
-      } else {
-        for (const entry of batch) await write([entry]).then(entry.resolve, entry.reject);
-        onCommit();
+        return error instanceof Unavailable ? error : null;
       }
-    } finally {
-      inFlight--;
-      if (queue.length > 0) schedule();
-      else if (inFlight === 0) for (const done of whenIdle.splice(0)) done();
+    }
+    const middle = batch.length >> 1;
+    const away = await writeParts(batch.slice(0, middle));
+    const rest = batch.slice(middle);
+    if (away === null) return writeParts(rest);
+    for (const entry of rest) entry.reject(away);
+    return away;
+  }
+
+  /** While the database stands still, nobody waits for the batches of all who came before. */
+  function refuseOverdue(): void {
+    const now = Date.now();
+    const firstInTime = queue.findIndex((entry) => now - entry.since <= timeoutMs);
+    for (const entry of queue.splice(0, firstInTime === -1 ? queue.length : firstInTime)) {
+      waiting -= entry.rows.length;
+      entry.reject(new Unavailable('the database is too slow'));
     }
   }
 

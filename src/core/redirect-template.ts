@@ -1,4 +1,5 @@
 import { Invalid } from '../errors.js';
+import { readUrl } from './text.js';
 
 /** A redirect that passed `parseRedirectTemplate`; what its placeholders bring cannot change its origin. */
 export interface RedirectTemplate {
@@ -105,9 +106,9 @@ function refused(problem: RedirectTemplateProblem, message: string): RedirectTem
   return { ok: false, problem, message };
 }
 
-function originOf(url: string): string | null {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
-  return parsed && parsed.username === '' && parsed.password === '' ? parsed.origin : null;
+function originOf(text: string): string | null {
+  const url = readUrl(text);
+  return url !== null && url.username + url.password === '' ? url.origin : null;
 }
 
 /** encodeURIComponent throws at half a surrogate pair; the way through UTF-8 makes it U+FFFD. */

@@ -29,9 +29,18 @@ export function checkText(
 export function checkWebUrl(field: string, value: string): string {
   const text = checkText(field, value, { max: 2000, optional: true });
   if (text === '') return '';
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const url = readUrl(text);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username + url.password !== '') {
     throw new Invalid(field, 'malformed', `${field} must be an http or https address`);
   }
   return text;
+}
+
+/** Not by URL.canParse: under load, Node 20's fast path of it says no to what holds a letter like `ü`. */
+export function readUrl(text: string): URL | null {
+  try {
+    return new URL(text);
+  } catch {
+    return null;
+  }
 }

@@ -153,13 +153,14 @@ function readTree(text: string): Tree {
 function readInlines(tokens: readonly Token[]) {
   const root: Inline[] = [];
   const open = [root];
+  let href = ''; // of the link we are in; there are none inside links
   let deepestSeen = 0;
   let isVisible = false;
 
-  const enter = (make: (children: Inline[]) => Inline) => {
+  const enter = (make: (children: Inline[]) => Inline, isWanted = true) => {
     const here = open.at(-1) ?? root;
     deepestSeen = Math.max(deepestSeen, open.length);
-    const inside: Inline[] = open.length <= deepest ? [] : here;
+    const inside: Inline[] = isWanted && open.length <= deepest ? [] : here;
     if (inside !== here) here.push(make(inside));
     open.push(inside);
   };
@@ -169,11 +170,15 @@ function readInlines(tokens: readonly Token[]) {
     if (token.type === 'strong_open') enter((children) => ({ type: 'strong', children }));
     else if (token.type === 'em_open') enter((children) => ({ type: 'em', children }));
     else if (token.type === 'link_open') {
-      const href = String(token.attrGet('href') ?? '');
-      enter((children) => ({ type: 'link', href, children }));
+      const to = String(token.attrGet('href') ?? '');
+      // `[words]()` comes without ever having been asked about.
+      enter((children) => ({ type: 'link', href: to, children }), isSafeLink(to));
+      href = to;
     } else if (token.type === 'link_close') {
+      // A link around nothing shows where it leads, so that it can be seen and clicked.
+      if (here.length === 0) here.push({ type: 'text', text: href });
+      isVisible ||= href !== '';
       open.pop();
-      nameLink(open.at(-1)?.at(-1));
     } else if (token.nesting === -1) open.pop();
     else if (token.type === 'softbreak' || token.type === 'hardbreak') here.push({ type: 'br' });
     else if (token.content !== '') {
@@ -182,13 +187,6 @@ function readInlines(tokens: readonly Token[]) {
     }
   }
   return { children: root, depth: deepestSeen, isVisible };
-}
-
-/** A link around nothing (`[](https://…)`) shows where it leads, so that it can be seen and clicked. */
-function nameLink(link: Inline | undefined): void {
-  if (link?.type === 'link' && link.children.length === 0) {
-    (link.children as Inline[]).push({ type: 'text', text: link.href });
-  }
 }
 
 function firstNumber(token: Token): number | null {
@@ -206,5 +204,5 @@ function canBeSeen(text: string): boolean {
 
 /** Relative links would lead into this service, other schemes anywhere. */
 function isSafeLink(url: string): boolean {
-  return /^(?:https?:\/\/|mailto:)/i.test(url) && URL.canParse(url);
+  return /^(?:https?:\/\/[^\s/]|mailto:[^\s])/i.test(url);
 }

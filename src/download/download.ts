@@ -68,13 +68,16 @@ async function answer(
   request: DownloadRequest,
 ): Promise<void> {
   const { db } = deps;
+  // Asked first: what is numbered between this and the next lines has another ETag.
+  const ifNoneMatch = req.headers['if-none-match'];
+  const isSettled = ifNoneMatch !== undefined && !(await hasPendingChanges(db, list.id));
   // The feed's state is read before the rows are: what is newer than the cursor comes again with the next delta.
   const feed = await getFeed(db);
   const counts = await getCounts(db, list.id);
   const from = request.cursor === null ? null : readCursor(feed, request.cursor);
   const isGzip = request.isGzipFile || acceptsGzip(req);
   const etag = etagOf(list, feed.epoch, counts.last_number, request, isGzip);
-  const isUnchanged = matches(req.headers['if-none-match'], etag) && !(await hasPendingChanges(db, list.id));
+  const isUnchanged = isSettled && matches(ifNoneMatch, etag);
 
   const { mailer, accessKeyId, ip } = downloader;
   const status = isUnchanged ? 304 : 200;
@@ -201,8 +204,7 @@ function etagOf(
 }
 
 /** RFC 9110, section 13.1.2: weak comparison. */
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
+function matches(ifNoneMatch: string, etag: string): boolean {
   const opaque = etag.slice(2);
   return ifNoneMatch
     .split(',')

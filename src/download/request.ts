@@ -60,8 +60,9 @@ function readDate(name: string, text: string): number {
     text.replace(' ', '+'),
   );
   const time = isDate ? Date.parse(text.replace(' ', '+').toUpperCase()) : NaN;
-  const day = new Date(time);
-  const isReal = !Number.isNaN(time) && (text.length > 10 || day.toISOString().startsWith(text));
+  // Date.parse goes on into the next month: 30 February is 2 March to it.
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`);
+  const isReal = !Number.isNaN(time) && day.toISOString().startsWith(text.slice(0, 10));
   if (!isReal) {
     throw new Invalid(name, 'malformed', `${name} must be a date such as 2026-01-31 or 2026-01-31T12:00:00Z`);
   }

@@ -6,6 +6,7 @@ import { addressOf } from './client-address-of.js';
 import { chooseLanguage } from './locale.js';
 import { queryOf } from './request.js';
 import { sendHtml } from './respond.js';
+import { pagePolicy } from './security-headers.js';
 import { renderProblemPage } from './views.js';
 
 /**
@@ -37,6 +38,7 @@ export function limitRecipients(deps: Deps): RequestHandler {
         }),
         baseUrl: '',
       });
+      res.setHeader('Content-Security-Policy', pagePolicy(null));
       sendHtml(req, res, 429, page, { 'Retry-After': '60' });
     },
   });

@@ -3,7 +3,14 @@ import { readFileSync } from 'node:fs';
 import ejs from 'ejs';
 import { parseThankYou } from '../core/thank-you.js';
 import { projectPath } from '../paths.js';
-import { getLanguage, hasText, isLanguage, plainSentence, sentence, translatorFor } from './locale.js';
+import {
+  getLanguage,
+  hasText,
+  isLanguage,
+  plainSentence,
+  sentence,
+  translatorFor,
+} from '../core/languages.js';
 
 /** What the hosted pages show of a list and of who runs it. */
 export interface PageList {
@@ -88,15 +95,16 @@ export interface ProblemPage {
   readonly languageLinks?: readonly LanguageLink[] | undefined;
 }
 
+const segmenter = new Intl.Segmenter();
 const longestEmail = 320; // UTF-16 units: what the field takes, and all that a page shows of junk in a link
 
-const stylesheetFile = projectPath('public', 'signoff.css');
+const file = projectPath('public', 'signoff.css');
 
 /** The hosted pages' one stylesheet: they link `{baseUrl}{path}?v={version}`. A new content is a new version. */
 export const stylesheet = {
-  file: stylesheetFile,
+  file,
   path: '/signoff.css',
-  version: createHash('sha256').update(readFileSync(stylesheetFile)).digest('base64url').slice(0, 12),
+  version: createHash('sha256').update(readFileSync(file)).digest('base64url').slice(0, 12),
 } as const;
 
 const optOutTemplate = compile('opt-out/page.ejs');
@@ -107,7 +115,7 @@ const problemTemplate = compile('problem.ejs');
 export function renderOptOutPage(page: OptOutPage): string {
   const frame = frameOf(page, page.list, page.languageLinks);
   const { t, lang } = frame;
-  const base = `${withoutSlash(page.baseUrl)}/l/${encodeURIComponent(page.list.publicId)}`;
+  const base = `${frame.base}/l/${encode(page.list.publicId)}`;
   const list = page.list.name;
   const tag = tagOf(page.tag);
   const isConfirm = page.mode === 'confirm';
@@ -163,8 +171,7 @@ export function renderThankYouPage(page: ThankYouPage): string {
 
 /** A page for what went wrong. It says whether anything was recorded, and what to do. */
 export function renderProblemPage(page: ProblemPage): string {
-  const list = page.list ?? null;
-  const frame = frameOf(page, list, page.languageLinks);
+  const frame = frameOf(page, page.list ?? null, page.languageLinks);
   const { t } = frame;
   const texts = `problem.${page.problem}`;
   const seconds = page.problem === 'unavailable' ? page.retryAfterSeconds : undefined;
@@ -186,13 +193,15 @@ function frameOf(
   languageLinks: readonly LanguageLink[] = [],
 ) {
   const { code, dir, name } = getLanguage(page.language);
+  const base = page.baseUrl.replace(/\/+$/, '');
   return {
+    base,
     t: translatorFor(code),
     lang: code,
     dir,
     languageName: name,
-    stylesheetHref: `${withoutSlash(page.baseUrl)}${stylesheet.path}?v=${stylesheet.version}`,
-    languageLinks: languageLinks.map((link) => ({ ...link })),
+    stylesheetHref: `${base}${stylesheet.path}?v=${stylesheet.version}`,
+    languageLinks,
     operator: list && {
       name: list.operatorName,
       initial: initialOf(list.operatorName),
@@ -211,23 +220,24 @@ function tagOf(tag: string | null | undefined): string | null {
 function contactHref(contact: string): string | null {
   if (isWebUrl(contact)) return contact;
   const [, local, domain] = /^([^\s@<>"]+)@([^\s@<>"/?#]+)$/.exec(contact) ?? [];
-  return local && domain ? `mailto:${encodeURIComponent(local)}@${domain}` : null;
+  return local && domain ? `mailto:${encode(local)}@${domain}` : null;
 }
 
 function isWebUrl(text: string): boolean {
-  return /^https?:\/\//i.test(text) && URL.canParse(text);
+  return /^https?:\/\/[^\s/]\S*$/i.test(text);
+}
+
+/** encodeURIComponent throws at half a surrogate pair; the way through UTF-8 makes it U+FFFD. */
+function encode(text: string): string {
+  return encodeURIComponent(Buffer.from(text, 'utf8').toString('utf8'));
 }
 
 /** The first letter or digit, as people count letters; empty where a name has none. */
 function initialOf(name: string): string {
-  for (const { segment } of new Intl.Segmenter().segment(name.slice(0, 100))) {
+  for (const { segment } of segmenter.segment(name.slice(0, 100))) {
     if (/[\p{L}\p{N}]/u.test(segment)) return segment.toUpperCase();
   }
   return '';
-}
-
-function withoutSlash(url: string): string {
-  return url.replace(/\/+$/, '');
 }
 
 /**

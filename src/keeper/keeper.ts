@@ -18,6 +18,7 @@ const idleMs = 500;
 const wakeMs = 15;
 const troubleMs = 1000;
 const sweepEveryMs = 1000;
+const expiriesARound = 500;
 
 /**
  * The background work of an installation, done by one process at a time: whoever holds the lease. Starts
@@ -33,6 +34,7 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
   let failingSince: number | null = null;
   let leaseUntil = 0;
   let fencing = 0;
+  let isElsewhere = false;
   let lastSweepAt = 0;
 
   function schedule(ms: number): void {
@@ -59,12 +61,13 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
       log.warn({ err: error }, 'the keeper failed, and tries again');
     }
     round = null;
-    schedule(isWoken && failingSince === null ? Math.min(pauseMs, wakeMs) : pauseMs);
+    schedule(isWoken && !isElsewhere && failingSince === null ? Math.min(pauseMs, wakeMs) : pauseMs);
   }
 
   async function work(now: number): Promise<boolean> {
     if (now > leaseUntil - leaseMs / 2) {
       const lease = await takeLease(db, 'keeper', holder, leaseMs);
+      isElsewhere = lease === null;
       if (lease === null) return false;
       leaseUntil = now + leaseMs;
       fencing = lease.fencing;
@@ -72,10 +75,11 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
     const numbered = await numberChanges(db, fencing);
     if (now - lastSweepAt >= sweepEveryMs) {
       lastSweepAt = now;
-      await expireOptOuts(db, now);
-      await markFeed(db, now);
+      const looked = await expireOptOuts(db, now, expiriesARound);
+      if (looked === expiriesARound) lastSweepAt = 0;
+      await markFeed(db);
     }
-    return numbered > 0;
+    return numbered > 0 || lastSweepAt === 0;
   }
 
   schedule(0);
@@ -83,7 +87,8 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
     wake() {
       if (isWoken) return;
       isWoken = true;
-      if (round === null) schedule(wakeMs);
+      // While another process is the keeper, or the work fails, the pause stays as it is.
+      if (round === null && !isElsewhere && failingSince === null) schedule(wakeMs);
     },
     async stop() {
       isStopping = true;

@@ -35,7 +35,7 @@ export function machineLink(deps: Deps) {
       else await recordNotification(deps, req, res, list, parameters);
     } catch (error) {
       sendProblemJson(deps, req, res, error);
-      return true;
     }
+    return true;
   };
 }

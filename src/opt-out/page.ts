@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Address } from '../core/address.js';
+import { languages } from '../core/languages.js';
 import type { List } from '../core/lists.js';
 import { EVERYTHING, type Source } from '../core/opt-outs.js';
 import { fillRedirectTemplate } from '../core/redirect-template.js';
@@ -8,7 +9,7 @@ import { NotFound } from '../errors.js';
 import { addressOf } from '../http/client-address-of.js';
 import { sendProblemPage } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
-import { chooseLanguage, languages } from '../http/locale.js';
+import { chooseLanguage } from '../http/locale.js';
 import { queryOf, readForm } from '../http/request.js';
 import { NOT_KEPT, sendHtml, sendNothing } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
@@ -49,7 +50,9 @@ export function page(deps: Deps): RequestHandler<{ list: string }> {
       await recordAndThank(deps, req, res, list, language, result.address, parameters, 'direct-link');
       return;
     }
-    sendPage(req, res, { list, language, parameters, status: 200, mode: 'confirm' });
+    // The form sends what was understood: a `+` that a query had lost is back.
+    const understood = { ...parameters, email: result.address.given };
+    sendPage(req, res, { list, language, parameters: understood, status: 200, mode: 'confirm' });
   });
 }
 
@@ -120,12 +123,8 @@ async function recordAndThank(
   source: Source,
 ): Promise<void> {
   await deps.recorder.record([optOutNow(list, address, parameters, source, addressOf(deps, req).ip)]);
-  if (list.redirect !== null) {
-    const location = fillRedirectTemplate(list.redirect, {
-      email: address.normalised,
-      list: list.publicId,
-      status: 'opted-out',
-    });
+  const location = redirectOf(deps, list, address);
+  if (location !== null) {
     res.writeHead(303, { ...NOT_KEPT, Location: location });
     res.end();
     return;
@@ -143,7 +142,22 @@ async function recordAndThank(
   sendHtml(req, res, 200, html);
 }
 
-/** The owner's text in the recipient's language; else the built-in one in it, unless the owner wrote one alone. */
+/** Null without a redirect, and where it cannot be filled: what was recorded is thanked for all the same. */
+function redirectOf({ log }: Deps, list: List, address: Address): string | null {
+  if (list.redirect === null) return null;
+  try {
+    const values = { email: address.normalised, list: list.publicId, status: 'opted-out' };
+    return fillRedirectTemplate(list.redirect, values);
+  } catch (error) {
+    log.error(
+      { err: error, list: list.publicId },
+      'a redirect could not be filled; the thank-you page was shown',
+    );
+    return null;
+  }
+}
+
+/** The owner's text in the recipient's language; without one, the page has the built-in text. */
 function thankYouOf(list: List, language: string): { markdown: string; language: string } | null {
   const markdown = list.thankYou[language];
   if (markdown !== undefined) return { markdown, language };
@@ -184,7 +198,8 @@ function pageListOf(list: List): PageList {
   return {
     publicId: list.publicId,
     name: list.name,
-    operatorName: list.operatorName,
+    // Somebody has to stand under the page.
+    operatorName: list.operatorName || list.name,
     postalAddress: list.postalAddress || null,
     contact: list.contact || null,
     privacyUrl: list.privacyUrl || null,

@@ -112,6 +112,13 @@ describe('A redirect template', () => {
     });
   }
 
+  it('is read alike however often it is read', () => {
+    // URL.canParse of Node 20 changes its mind after some thousand calls.
+    for (let round = 0; round < 20_000; round++) {
+      fillRedirectTemplate(parsed('https://bücher.example/ä?{email}'), values);
+    }
+  });
+
   it('is taken at the longest, and not one longer', () => {
     const longest = 'https://acme.example/'.padEnd(2000, 'a');
     assert.equal(parseRedirectTemplate(longest).ok, true);
@@ -144,7 +151,7 @@ describe('A redirect template', () => {
         if (result.ok)
           assert.equal(new URL(fillRedirectTemplate(result.template, values)).origin, result.template.origin);
       }),
-      { numRuns: 2000 },
+      { numRuns: 500 },
     );
   });
 });

@@ -1,4 +1,13 @@
 import { recordsOptOuts } from '../support/door-contract.js';
 import { doors } from '../support/doors.js';
+import { startTestService, type TestService } from '../support/service.js';
 
-for (const door of doors) recordsOptOuts(door);
+describe('Every door that records opt-outs', () => {
+  let service: TestService;
+  before(async () => {
+    service = await startTestService();
+  });
+  after(() => service.close());
+
+  for (const door of doors) recordsOptOuts(door, () => service);
+});

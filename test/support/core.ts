@@ -48,7 +48,15 @@ export function optOutOf(listId: number, email: string, more: Partial<OptOut> = 
   const parsed = parseAddress(email);
   if (!parsed.ok) throw new Error(`${email} is no address: ${parsed.problem}`);
   const at = more.recordedAt ?? 1000;
-  return { listId, address: parsed.address, tag: '*', source: 'server', createdAt: at, recordedAt: at, ...more };
+  return {
+    listId,
+    address: parsed.address,
+    tag: '*',
+    source: 'server',
+    createdAt: at,
+    recordedAt: at,
+    ...more,
+  };
 }
 
 /** What a row of `opt_outs` holds, where a test writes it itself. */
@@ -86,10 +94,8 @@ export async function plant(db: Db, listId: number, rows: readonly PlantedRow[])
 
 /** All rows of a list, by key. */
 export async function rowsOfList(db: Db, listId: number): Promise<OptOutRecord[]> {
-  const rows = await db<OptOutRecord>('opt_outs')
-    .where({ list_id: listId })
-    .orderBy(['address_key', 'tag']);
-  return rows as OptOutRecord[];
+  const rows = await db<OptOutRecord>('opt_outs').where({ list_id: listId }).orderBy(['address_key', 'tag']);
+  return rows;
 }
 
 /** Does the keeper's numbering until nothing of these lists waits. */

@@ -22,7 +22,12 @@ export interface Door {
   readonly takesSeveral?: boolean;
   /** The address stands without a name. */
   readonly isNameless?: boolean;
-  readonly ask: (service: { url: string }, listId: string, fields: Fields, from?: string) => Promise<Response>;
+  readonly ask: (
+    service: { url: string },
+    listId: string,
+    fields: Fields,
+    from?: string,
+  ) => Promise<Response>;
 }
 
 /** The proxy that the tests' TRUST_PROXY names, on this machine's loopback. */
@@ -111,9 +116,7 @@ export const oneClickUrlencoded: Door = {
   source: 'one-click',
   caller: 'program',
   settings: {},
-  ask: oneClick((test) =>
-    test.type('application/x-www-form-urlencoded').send('List-Unsubscribe=One-Click'),
-  ),
+  ask: oneClick((test) => test.type('application/x-www-form-urlencoded').send('List-Unsubscribe=One-Click')),
 };
 
 export const oneClickMultipart: Door = {

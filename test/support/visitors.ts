@@ -45,7 +45,8 @@ export const scanners: Readonly<Record<string, Headers>> = {
   'a program without any headers': {},
   'a rewriter of links': {
     Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
-    'User-Agent': 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0',
+    'User-Agent':
+      'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0',
   },
   'a mail gateway': { Accept: '*/*', 'User-Agent': 'BarracudaCentral/1.0 (+link protection)', Via: '1.1 gw' },
   'a bot in the clothes of a browser': browser,

@@ -1,4 +1,4 @@
-import { languages } from '../../src/http/locale.js';
+import { languages } from '../../src/core/languages.js';
 import {
   renderOptOutPage,
   renderProblemPage,

@@ -1,0 +1,155 @@
+import process from 'node:process';
+import type { Command } from 'commander';
+import type { List } from '../core/lists.js';
+import {
+  EVERYTHING,
+  findOptOuts,
+  findSuppressed,
+  isSuppressed,
+  type OptOutRecord,
+} from '../core/opt-outs.js';
+import { readAddressLines } from './address-lines.js';
+import { chosenList, listArgument } from './arguments.js';
+import { knownTag, typedAddress } from './opt-out.js';
+import { facts, print, printJson, timeOf, warn } from './output.js';
+import { addressFaults } from './problems.js';
+import { reading, withSession, type Session } from './session.js';
+
+interface CheckOptions {
+  readonly tag?: string;
+  readonly exitCode?: true;
+  readonly json?: true;
+}
+
+/** With --exit-code: that an address is suppressed, apart from 1 for a check that failed. */
+const suppressedCode = 3;
+
+export function addCheckCommand(optOut: Command): void {
+  optOut
+    .command('check')
+    .summary('tell whether an address is suppressed')
+    .description(
+      'Tells whether the mail of a list must not reach an address, with all that the list knows of it. With - ' +
+        'for the address, reads any number of them from standard input, a line each, and answers each with a ' +
+        'line: the address, a tab, and suppressed or not suppressed (--json: one object a line).',
+    )
+    .argument('<list>', listArgument)
+    .argument('<address>', 'the e-mail address, or - for a line each of standard input')
+    .option('--tag <tag>', 'whether mail of this tag must not reach it')
+    .option('--exit-code', `end with ${suppressedCode} where any address is suppressed`)
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ signoff opt-out check "Acme News" ann@example.com
+  $ signoff opt-out check "Acme News" ann@example.com --tag sale --json
+  $ signoff opt-out check "Acme News" - < addresses.txt | grep -v "	suppressed$"`,
+    )
+    .action((listText: string, addressText: string, options: CheckOptions) =>
+      withSession(async (session) => {
+        const list = await reading(session, (db) => chosenList(db, listText));
+        const tag = options.tag === undefined ? EVERYTHING : knownTag(list, options.tag);
+        const isAny =
+          addressText === '-'
+            ? await checkLines(session, list, tag, options)
+            : await checkOne(session, list, tag, addressText, options);
+        if (isAny && options.exitCode) process.exitCode ??= suppressedCode;
+      }),
+    );
+}
+
+async function checkOne(
+  session: Session,
+  list: List,
+  tag: string,
+  text: string,
+  options: CheckOptions,
+): Promise<boolean> {
+  const { normalised } = typedAddress(text);
+  const at = Date.now();
+  const { suppressed, rows } = await reading(session, async (db) => ({
+    suppressed: await isSuppressed(db, list.id, normalised, { tag, at }),
+    rows: await findOptOuts(db, list.id, normalised),
+  }));
+  if (options.json) {
+    printJson({ list: list.publicId, address: normalised, tag, suppressed, opt_outs: rows.map(shown) });
+    return suppressed;
+  }
+  const whole = tag === EVERYTHING ? list.name : `${tag} of ${list.name}`;
+  print(`${normalised} is ${suppressed ? '' : 'not '}suppressed on ${whole}.`);
+  for (const row of rows) print(`\n${rowFacts(row)}`);
+  return suppressed;
+}
+
+async function checkLines(
+  session: Session,
+  list: List,
+  tag: string,
+  options: CheckOptions,
+): Promise<boolean> {
+  let isAny = false;
+  for await (const batch of readAddressLines(process.stdin)) {
+    const good = batch.flatMap(({ result }) => (result.ok ? [result.address.normalised] : []));
+    const found = await reading(session, (db) => findSuppressed(db, list.id, good, { tag }));
+    for (const { line, result } of batch) {
+      if (!result.ok) {
+        warn(`line ${line}: ${addressFaults[result.problem]}`);
+        process.exitCode = 1;
+        continue;
+      }
+      const address = result.address.normalised;
+      const suppressed = found.has(address);
+      isAny ||= suppressed;
+      if (options.json) print(JSON.stringify({ line, address, suppressed }));
+      else print(`${address}\t${suppressed ? 'suppressed' : 'not suppressed'}`);
+    }
+  }
+  return isAny;
+}
+
+/** What kind of entry it is, by what is known of the address. */
+function kindOf({ address, address_key, sha256 }: OptOutRecord): string {
+  if (address !== null) return 'address';
+  if (sha256 === null) return 'md5';
+  return sha256.subarray(0, 16).equals(address_key) ? 'sha256' : 'erased';
+}
+
+function shown(row: OptOutRecord): Record<string, unknown> {
+  return {
+    tag: row.tag.toString(),
+    kind: kindOf(row),
+    given: (row.given ?? row.address)?.toString() ?? null,
+    source: row.source,
+    created_at: timeOf(row.created_at),
+    recorded_at: timeOf(row.recorded_at),
+    last_at: timeOf(row.last_at),
+    repeats: row.repeats,
+    reason: row.reason?.toString() ?? null,
+    expires_at: timeOf(row.expires_at),
+    removed_at: timeOf(row.removed_at),
+    mailer_id: row.mailer_id,
+    feed_number: row.feed_number,
+  };
+}
+
+function rowFacts(row: OptOutRecord): string {
+  const tag = row.tag.toString();
+  const known: [string, string | null][] = [
+    ['Opted out of', tag === EVERYTHING ? 'everything' : tag],
+    ['When', timeOf(row.created_at)],
+    ['Recorded', timeOf(row.recorded_at)],
+    ['Source', row.source],
+    [
+      'Known as',
+      { address: null, md5: 'an MD5', sha256: 'a SHA-256', erased: 'erased' }[kindOf(row)] ?? null,
+    ],
+    ['Typed as', row.given?.toString() ?? null],
+    ['Again', row.repeats === 0 ? null : `${row.repeats} times, last ${timeOf(row.last_at)}`],
+    ['Reason', row.reason === null ? null : JSON.stringify(row.reason.toString())],
+    ['Mailer', row.mailer_id === null ? null : String(row.mailer_id)],
+    ['Expires', timeOf(row.expires_at)],
+    ['Removed', timeOf(row.removed_at)],
+  ];
+  return facts(known.flatMap(([name, value]) => (value === null ? [] : [[`  ${name}`, value] as const])));
+}

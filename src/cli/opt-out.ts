@@ -1,0 +1,111 @@
+import type { Command } from 'commander';
+import { md5Of, parseAddress, type Address } from '../core/address.js';
+import { noteChange } from '../core/history.js';
+import type { List } from '../core/lists.js';
+import { EVERYTHING, isSuppressed, removeOptOuts } from '../core/opt-outs.js';
+import type { Db } from '../db/connect.js';
+import { Invalid } from '../errors.js';
+import { chosenList, listArgument } from './arguments.js';
+import { addAddCommand } from './opt-out-add.js';
+import { addCheckCommand } from './opt-out-check.js';
+import { counted, print, printJson } from './output.js';
+import { addressFaults } from './problems.js';
+import { actor, changing, withSession } from './session.js';
+
+export function addOptOutCommands(program: Command): void {
+  const optOut = program
+    .command('opt-out')
+    .summary('record, look up and remove opt-outs')
+    .description('Opt-outs: addresses that have left a list, or one tag of it.');
+  addAddCommand(optOut);
+  addCheckCommand(optOut);
+  addRemove(optOut);
+}
+
+function addRemove(optOut: Command): void {
+  optOut
+    .command('remove')
+    .summary('take an address off a list again')
+    .description(
+      'Takes an address off a list again, so that its mail may reach it: all of its opt-outs, or the one from ' +
+        'a tag. Downloads of changes tell the mailers. The history notes it by the hash of the address. Only do ' +
+        'this where the recipient asked for it.',
+    )
+    .argument('<list>', listArgument)
+    .argument('<address>', 'the e-mail address')
+    .option('--tag <tag>', 'takes back the opt-out from this tag alone (* is the one from everything)')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ signoff opt-out remove "Acme News" ann@example.com
+  $ signoff opt-out remove "Acme News" ann@example.com --tag sale`,
+    )
+    .action((listText: string, addressText: string, options: { tag?: string; json?: true }) =>
+      withSession(async (session) => {
+        const { normalised } = typedAddress(addressText);
+        const { list, removed, isStill } = await changing(session, async (db) => {
+          const chosen = await chosenList(db, listText);
+          const tag = options.tag === undefined ? undefined : knownTag(chosen, options.tag);
+          const gone = await remove(db, chosen, normalised, tag);
+          return {
+            list: chosen,
+            removed: gone,
+            isStill: await isSuppressed(db, chosen.id, normalised, { tag: tag ?? EVERYTHING }),
+          };
+        });
+        if (options.json) {
+          return printJson({ list: list.publicId, address: normalised, removed, suppressed: isStill });
+        }
+        print(
+          removed === 0
+            ? `There was no such opt-out of ${normalised} on ${list.name}; nothing has changed.`
+            : `${normalised}: ${counted(removed, 'opt-out', 'opt-outs')} removed from ${list.name}.`,
+        );
+        if (isStill) print('It is still suppressed, by its opt-out from everything (--tag "*").');
+      }),
+    );
+}
+
+async function remove(db: Db, list: List, normalised: string, tag: string | undefined): Promise<number> {
+  const removed = await removeOptOuts(db, list.id, normalised, tag === undefined ? {} : { tag });
+  if (removed > 0) {
+    await noteChange(db, {
+      accountId: list.accountId,
+      listId: list.id,
+      actor,
+      action: 'opt-out.removed',
+      subject: md5Of(normalised),
+      details: { tag: tag ?? null, opt_outs: removed },
+    });
+  }
+  return removed;
+}
+
+/**
+ * The address of an argument, which a person typed.
+ *
+ * @throws Invalid
+ */
+export function typedAddress(text: string): Address {
+  const result = parseAddress(text, { typed: true });
+  if (!result.ok) throw new Invalid('email', result.problem, addressFaults[result.problem]);
+  return result.address;
+}
+
+/**
+ * A tag that the list knows, or `*`. Elsewhere an unknown one means everything; whoever types it here can
+ * be told.
+ *
+ * @throws Invalid
+ */
+export function knownTag(list: List, text: string): string {
+  const tag = text.trim().normalize('NFC');
+  if (tag === EVERYTHING || list.tags.has(tag)) return tag;
+  throw new Invalid(
+    'tag',
+    'unknown',
+    `list ${list.publicId} does not know this tag; signoff list edit ${list.publicId} --tag ${JSON.stringify(tag)} adds it`,
+  );
+}

@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { text } from 'node:stream/consumers';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** What was printed with `--json`. */
+  json<T>(): T;
+}
+
+/** The settings of a service on this database; the command reads the same ones. */
+export function environmentOf(databaseUrl: string): Record<string, string> {
+  return {
+    NODE_ENV: 'production',
+    BASE_URL: 'https://out.example.com',
+    SIGNOFF_SECRET: 'a secret of at least 32 characters',
+    DATABASE_URL: databaseUrl,
+  };
+}
+
+const folders: string[] = [];
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+/** An empty folder that goes away with this process. */
+export function emptyFolder(): string {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'signoff-cli-'));
+  folders.push(folder);
+  return folder;
+}
+
+const nowhere = emptyFolder();
+
+/** Runs the real command as a process of its own, in a folder that has no `.env` unless one is named. */
+export async function signoff(
+  env: Record<string, string>,
+  args: readonly string[],
+  { input = '', cwd = nowhere }: { input?: string; cwd?: string } = {},
+): Promise<Ran> {
+  const child = spawn(
+    process.execPath,
+    [`--import=${import.meta.resolve('tsx')}`, path.join(root, 'src/cli.ts'), ...args],
+    { cwd, env: { PATH: process.env.PATH ?? '', ...env }, stdio: 'pipe' },
+  );
+  // A command that ends before it has read all of its input closes the pipe.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ]);
+  return { code, stdout, stderr, json: <T>() => JSON.parse(stdout) as T };
+}

@@ -1,0 +1,266 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { createRequire } from 'node:module';
+import type { AddressInfo } from 'node:net';
+import type axe from 'axe-core';
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { languages } from '../../src/core/languages.js';
+import { renderThankYouPage, stylesheet } from '../../src/http/views.js';
+import { list, optOutPage, pageStates, payloads } from './pages.js';
+
+const executablePath = process.env.SIGNOFF_CHROMIUM ?? '/usr/bin/chromium';
+const quiet =
+  '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'";
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+describe('The hosted pages in a browser', function () {
+  this.timeout(300_000);
+  let server: Server;
+  let browser: Browser;
+  let origin: string;
+  const pages = new Map<string, string>();
+  const requests: string[] = [];
+  const posted: string[] = [];
+
+  before(async function () {
+    if (!existsSync(executablePath)) {
+      assert.notEqual(process.env.CI, 'true', `${executablePath} is missing`);
+      this.skip();
+    }
+    server = createServer((req, res) => {
+      const path = (req.url ?? '').split('?')[0] ?? '';
+      requests.push(path);
+      res.setHeader('Content-Security-Policy', policy);
+      if (path === stylesheet.path) {
+        res.writeHead(200, { 'Content-Type': 'text/css' }).end(readFileSync(stylesheet.file));
+      } else if (req.method === 'POST') {
+        let body = '';
+        req.setEncoding('utf8').on('data', (part: string) => (body += part));
+        req.on('end', () => {
+          posted.push(body);
+          res.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8' }).end(pages.get('/en/thank-you'));
+        });
+      } else {
+        const html = pages.get(decodeURIComponent(path));
+        res.writeHead(html ? 200 : 404, { 'Content-Type': 'text/html; charset=utf-8' }).end(html);
+      }
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    for (const { code } of languages) {
+      for (const [state, html] of Object.entries(pageStates(code, origin)))
+        pages.set(`/${code}/${state}`, html);
+    }
+    browser = await chromium.launch({ executablePath, args: quiet.split(' ') });
+  });
+  after(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  for (const { code } of languages) {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      it(`have no accessibility fault that axe can find, folded or unfolded: ${code}, ${colorScheme}`, async () => {
+        // The pages' own policy would keep axe out; nothing else is let in by this.
+        await visit({ colorScheme, bypassCSP: true, viewport: { width: 390, height: 844 } }, async (page) => {
+          for (const path of pathsOf(code)) {
+            await page.goto(origin + path);
+            await page.evaluate(axeSource);
+            await unfold(page);
+            const { violations, passes } = await page.evaluate(() => {
+              const global = globalThis as unknown as { axe: typeof axe };
+              return global.axe.run({
+                reporter: 'v2',
+                rules: { 'target-size': { enabled: true } },
+              } as axe.RunOptions);
+            });
+            const faults = violations.map(
+              ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`,
+            );
+            assert.deepEqual(faults, [], path);
+            assert.ok(passes.some(({ id }) => id === 'color-contrast'));
+          }
+        });
+      });
+    }
+
+    it(`need no scrolling sideways at 320 px, and at 200 % of zoom or of type: ${code}`, async () => {
+      // A window of 640 px is 320 CSS px wide at 200 %; type alone can be doubled in a window of 640.
+      for (const { width, type } of [
+        { width: 320, type: 1 },
+        { width: 640, type: 2 },
+        { width: 1440, type: 1 },
+      ]) {
+        await visit({ viewport: { width, height: 600 }, bypassCSP: true }, async (page) => {
+          for (const path of pathsOf(code)) {
+            await page.goto(origin + path);
+            await unfold(page);
+            if (type > 1)
+              await page.addStyleTag({ content: `html { font-size: ${type * 106.25}% !important }` });
+            const [needed, seen] = await page.evaluate<[number, number]>(
+              '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
+            );
+            assert.ok(needed <= seen, `${path}: ${needed} > ${seen} at ${width} px`);
+          }
+        });
+      }
+    });
+
+    it(`have nothing to press that is smaller than 44 px, but for links inside text: ${code}`, async () => {
+      await visit({ viewport: { width: 390, height: 844 } }, async (page) => {
+        for (const path of pathsOf(code)) {
+          await page.goto(origin + path);
+          await unfold(page);
+          const targets = page.locator('a, button, summary, #email, fieldset label');
+          for (const [html, height] of await targets.evaluateAll(heights)) {
+            assert.ok(height >= 44, `${path}: ${html} is ${height} px high`);
+          }
+        }
+      });
+    });
+  }
+
+  it('are served by keyboard alone and without script: type, Enter', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(`${origin}/ja/form`);
+      await page.waitForSelector('#email:focus');
+      await page.keyboard.type('mai+a@example.com');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.done');
+      assert.equal(posted.pop(), 'lang=ja&email=mai%2Ba%40example.com');
+    });
+  });
+
+  it('are served by keyboard alone and without script: a tag or everything, and the button', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(`${origin}/en/form with a tag`);
+      await page.waitForSelector('#email:focus');
+      await page.keyboard.type('mai@example.com');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Space');
+      await page.waitForSelector('.done');
+      assert.equal(posted.pop(), 'lang=en&tag=offers&email=mai%40example.com&scope=all');
+    });
+  });
+
+  it('are served by keyboard alone and without script: confirm is the first thing to press', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      await page.goto(`${origin}/ar/confirm`);
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.done');
+      assert.equal(posted.pop(), 'lang=ar&email=mai%40example.com');
+    });
+  });
+
+  it('change language by keyboard alone', async () => {
+    await visit({ javaScriptEnabled: false }, async (page) => {
+      pages.set(`/l/${list.publicId}`, pages.get('/ja/form') ?? '');
+      await page.goto(`${origin}/en/form`);
+      const summary = page.locator('summary');
+      for (let tabs = 0; tabs < 10 && !(await summary.evaluate(isFocused)); tabs++)
+        await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      for (const { code } of languages) {
+        await page.keyboard.press('Tab');
+        if (code === 'ja') break;
+      }
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('html[lang=ja]');
+    });
+  });
+
+  it('take the full-width @ and the double dots that type=email would not', async () => {
+    await visit({}, async (page) => {
+      for (const address of ['mai＠example.com', 'mai..x.@docomo.ne.jp', '"a b"@example.com']) {
+        await page.goto(`${origin}/ja/form`);
+        await page.fill('#email', address);
+        await page.click('button');
+        await page.waitForSelector('.done');
+        assert.equal(new URLSearchParams(posted.pop()).get('email'), address);
+      }
+    });
+  });
+
+  it('load one stylesheet, nothing else, and set no cookie', async () => {
+    await visit({}, async (page, context) => {
+      requests.length = 0;
+      await page.goto(`${origin}/en/thank-you`);
+      const loaded = new Set(requests.filter((path) => path !== '/favicon.ico'));
+      assert.deepEqual(loaded, new Set(['/en/thank-you', stylesheet.path]));
+      assert.deepEqual(await context.cookies(), []);
+    });
+  });
+
+  it('run nothing that anybody typed, even without a policy', async () => {
+    await visit({ bypassCSP: true }, async (page) => {
+      for (const [place, text] of payloads.entries()) {
+        const hostile = { ...list, name: text, operatorName: text, postalAddress: text, contact: text };
+        const changes = { list: hostile, baseUrl: origin, email: text, tag: text, redirectHost: text };
+        pages.set(`/a${place}`, optOutPage('en', { ...changes, errorCode: 'no-at' }));
+        pages.set(`/b${place}`, optOutPage('ar', { ...changes, mode: 'confirm' }));
+        const own = { markdown: `# ${text}\n\n${text}\n\n[${text}](${text})`, language: 'en' };
+        pages.set(
+          `/c${place}`,
+          renderThankYouPage({ list: hostile, language: 'en', baseUrl: origin, email: text, text: own }),
+        );
+        for (const path of [`/a${place}`, `/b${place}`, `/c${place}`]) {
+          await page.goto(origin + path);
+          assert.equal(await page.evaluate('window.broken'), undefined, `${path}: ${text}`);
+          assert.equal(
+            await page.locator('main > :is(script, img, iframe, svg:not(.done), b)').count(),
+            0,
+            text,
+          );
+          const links = await page
+            .locator('a')
+            .evaluateAll((found) => found.map((a) => (a as { href?: string }).href));
+          for (const href of links) assert.match(href ?? '', /^(?:https?|mailto):/, text);
+        }
+      }
+    });
+  });
+
+  function pathsOf(code: string): string[] {
+    return [...pages.keys()].filter((path) => path.startsWith(`/${code}/`));
+  }
+
+  async function visit(
+    options: Parameters<Browser['newContext']>[0],
+    look: (page: Page, context: BrowserContext) => Promise<void>,
+  ): Promise<void> {
+    const context = await browser.newContext(options);
+    try {
+      await look(await context.newPage(), context);
+    } finally {
+      await context.close();
+    }
+  }
+});
+
+async function unfold(page: Page): Promise<void> {
+  await page.locator('details').evaluateAll((found: { open: boolean }[]) => {
+    for (const details of found) details.open = true;
+  });
+}
+
+interface Box {
+  readonly outerHTML: string;
+  closest(selector: string): unknown;
+  getBoundingClientRect(): { readonly height: number };
+}
+
+/** Links inside an owner's text are as high as their line (WCAG 2.5.8 leaves these out). */
+function heights(found: readonly Box[]): [string, number][] {
+  return found
+    .filter((element) => element.closest('.text') === null)
+    .map((element) => [element.outerHTML, element.getBoundingClientRect().height]);
+}
+
+function isFocused(element: { ownerDocument: { activeElement: unknown } }): boolean {
+  return element.ownerDocument.activeElement === element;
+}
