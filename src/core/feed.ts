@@ -36,10 +36,11 @@ interface PendingRow {
  *   call sees it again), or when the lease was lost.
  */
 export async function numberChanges(db: Db, fencing: number, limit = 1000): Promise<number> {
-  const { straightJoin } = engineOf(db);
+  const { straightJoin, byIndex } = engineOf(db);
   const result: unknown = await db.raw(
     `SELECT o.list_id, o.address_key, o.tag, o.counted, o.expires_at, ${KIND} AS kind
-     FROM lists ${straightJoin} opt_outs AS o ON o.list_id = lists.id AND o.feed_number IS NULL LIMIT ?`,
+     FROM lists ${straightJoin} opt_outs AS o ${byIndex('opt_outs_feed')}
+       ON o.list_id = lists.id AND o.feed_number IS NULL LIMIT ?`,
     [limit],
   );
   const rows = rowsOf<PendingRow>(db, result);
@@ -81,7 +82,7 @@ async function number(trx: Db, rows: readonly PendingRow[], fencing: number): Pr
  * @returns how many rows took their number.
  */
 async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: number })[]): Promise<number> {
-  const { name, nullSafeEqual } = engineOf(trx);
+  const { name, nullSafeEqual, byIndex } = engineOf(trx);
   const json = JSON.stringify(
     rows.map((row) => [
       row.list_id,
@@ -106,7 +107,7 @@ async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: numb
   const [result] = (await trx.raw(
     `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (list_id INT UNSIGNED PATH '$[0]', address_key VARCHAR(32) PATH '$[1]',
        tag VARCHAR(256) PATH '$[2]', counted INT PATH '$[3]', kind INT PATH '$[4]', number BIGINT PATH '$[5]')) AS j
-     STRAIGHT_JOIN opt_outs AS o
+     STRAIGHT_JOIN opt_outs AS o ${byIndex(null)}
        ON o.list_id = j.list_id AND o.address_key = UNHEX(j.address_key) AND o.tag = UNHEX(j.tag)
      SET o.feed_number = j.number, o.counted = j.kind
      WHERE ${isAsRead}`,

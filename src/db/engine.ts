@@ -9,6 +9,8 @@ export interface Engine {
   readonly name: 'mysql' | 'sqlite';
   /** A join that is carried out in the order in which it is written. */
   readonly straightJoin: string;
+  /** Stands behind a table's name and alias: read by this index (null: the primary key), whatever the statistics say. */
+  readonly byIndex: (name: string | null) => string;
   readonly nullSafeEqual: string;
   /** The value that an upsert brings for a column. */
   readonly incoming: (column: string) => string;

@@ -39,6 +39,7 @@ const retryableErrnos = new Set([1213, 1205, 1047]);
 export const mysqlEngine: Engine = {
   name: 'mysql',
   straightJoin: 'STRAIGHT_JOIN',
+  byIndex: (name) => `FORCE INDEX (${name ?? 'PRIMARY'})`,
   nullSafeEqual: '<=>',
   incoming: (column) => `VALUES(${column})`,
   onRepeat: 'ON DUPLICATE KEY UPDATE',

@@ -10,6 +10,7 @@ import type { ConnectOptions, Engine } from './engine.js';
 export const sqliteEngine: Engine = {
   name: 'sqlite',
   straightJoin: 'CROSS JOIN',
+  byIndex: (name) => (name === null ? '' : `INDEXED BY ${name}`),
   nullSafeEqual: 'IS',
   incoming: (column) => `excluded.${column}`,
   onRepeat: 'ON CONFLICT (list_id, address_key, tag) DO UPDATE SET',

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -46,7 +48,11 @@ export async function signoff(
 ): Promise<Ran> {
   const child = spawn(
     process.execPath,
-    [`--import=${import.meta.resolve('tsx')}`, path.join(root, 'src/cli.ts'), ...args],
+    [
+      `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href}`,
+      path.join(root, 'src/cli.ts'),
+      ...args,
+    ],
     { cwd, env: { PATH: process.env.PATH ?? '', ...env }, stdio: 'pipe' },
   );
   // A command that ends before it has read all of its input closes the pipe.

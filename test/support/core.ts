@@ -1,8 +1,10 @@
 import { createAccount } from '../../src/core/accounts.js';
 import { md5Of, parseAddress, sha256Of } from '../../src/core/address.js';
+import type { Entry } from '../../src/core/entries.js';
 import { hasPendingChanges, numberChanges } from '../../src/core/feed.js';
 import { createList } from '../../src/core/lists.js';
 import type { OptOut, OptOutRecord } from '../../src/core/opt-outs.js';
+import type { Knex } from 'knex';
 import { connect, type Db } from '../../src/db/connect.js';
 import { migrate } from '../../src/db/migrate.js';
 import { freshDatabaseUrl } from './engine.js';
@@ -12,6 +14,10 @@ export interface TestDatabase {
   readonly url: string;
   /** One more pool on the same database, as another process would have it; closed with the rest. */
   another(options?: { timeoutMs?: number; poolSize?: number }): Db;
+  /** A transaction on a connection of its own; rolled back at the end, where a test leaves it open. */
+  begin(): Promise<Knex.Transaction>;
+  /** As it was: no opt-outs, a feed that begins with 1, a lease that nobody has had. */
+  clear(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -19,6 +25,7 @@ export interface TestDatabase {
 export async function migratedDatabase({ timeoutMs = 10_000, poolSize = 10 } = {}): Promise<TestDatabase> {
   const database = await freshDatabaseUrl();
   const pools: Db[] = [];
+  const transactions: Knex.Transaction[] = [];
   const open = (options: { timeoutMs?: number; poolSize?: number } = {}) => {
     const db = connect(database.url, { timeoutMs, poolSize, ...options });
     pools.push(db);
@@ -31,7 +38,18 @@ export async function migratedDatabase({ timeoutMs = 10_000, poolSize = 10 } = {
     db,
     url: database.url,
     another: open,
+    async begin() {
+      const trx = await open({ poolSize: 1 }).transaction();
+      transactions.push(trx);
+      return trx;
+    },
+    async clear() {
+      for (const table of ['opt_outs', 'list_counts', 'feed_marks', 'expiries']) await db(table).delete();
+      await db('feed').update({ last_number: 0, purged_number: 0, fencing: 0 });
+      await db('leases').update({ holder: '', fencing: 0, expires_at: 0 });
+    },
     async close() {
+      await Promise.all(transactions.filter((trx) => !trx.isCompleted()).map((trx) => trx.rollback()));
       await Promise.all(pools.map((pool) => pool.destroy()));
       await database.drop();
     },
@@ -107,4 +125,44 @@ export async function numberAll(db: Db, listIds: readonly number[], fencing = 1)
     if (!pending.includes(true)) return;
   }
   throw new Error('the numbering comes to no end');
+}
+
+/** What `getCounts` has to say of these rows: what suppresses, by kind. */
+export function countsByKind(rows: readonly OptOutRecord[]): Record<string, number> {
+  const counts = { addresses: 0, md5_only: 0, sha256_only: 0, erased: 0 };
+  for (const { removed_at, address, sha256, address_key } of rows) {
+    if (removed_at !== null) continue;
+    if (address !== null) counts.addresses++;
+    else if (sha256 === null) counts.md5_only++;
+    else if (sha256.subarray(0, 16).equals(address_key)) counts.sha256_only++;
+    else counts.erased++;
+  }
+  return counts;
+}
+
+/** Texts that stand for what a reader was given: `+ann@example.com`, `-` for what is gone; hashes in hexadecimal. */
+export async function collect(slices: AsyncIterable<readonly Entry[]>): Promise<string[]> {
+  const texts: string[] = [];
+  for await (const entries of slices) {
+    for (const { isSuppressed, address, md5, sha256 } of entries) {
+      const text = address?.toString() ?? md5?.toString('hex') ?? sha256?.toString('hex');
+      texts.push(`${isSuppressed ? '+' : '-'}${text}`);
+    }
+  }
+  return texts;
+}
+
+/** MySQL: until a statement in this database waits for a lock that another transaction holds. */
+export async function untilLockWait(db: Db): Promise<void> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const waiting: unknown = await db('information_schema.innodb_trx as trx')
+      .join('information_schema.processlist as process', 'process.id', 'trx.trx_mysql_thread_id')
+      .where({ 'trx.trx_state': 'LOCK WAIT' })
+      .whereRaw('process.db = DATABASE()')
+      .first('trx.trx_id');
+    if (waiting !== undefined) return;
+    // InnoDB makes this table anew only for those who left it alone for 100 ms.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+  }
+  throw new Error('no statement waits for a lock');
 }

@@ -10,7 +10,16 @@ import { startTestService, until, type TestService } from './service.js';
 export type Mend = () => Promise<void>;
 
 /** Keeps all that would be written to `opt_outs` waiting, as a database that hangs does. Reading goes on. */
-export async function holdWrites({ databaseUrl }: TestService): Promise<Mend> {
+export function holdWrites(service: TestService): Promise<Mend> {
+  return holdTable(service, 'opt_outs');
+}
+
+/** Keeps the downloads' access log from being written; in a file, nothing at all can be written then. */
+export function holdDownloadLog(service: TestService): Promise<Mend> {
+  return holdTable(service, 'downloads');
+}
+
+async function holdTable({ databaseUrl }: TestService, table: string): Promise<Mend> {
   if (engine === 'sqlite') {
     const database = new Database(sqlitePath(databaseUrl), { timeout: 0 });
     await begin(database);
@@ -21,7 +30,7 @@ export async function holdWrites({ databaseUrl }: TestService): Promise<Mend> {
     };
   }
   const connection = await createConnection(databaseUrl);
-  await connection.query('LOCK TABLES opt_outs WRITE');
+  await connection.query(`LOCK TABLES ${table} WRITE`);
   return async () => {
     await connection.query('UNLOCK TABLES');
     await connection.end();
