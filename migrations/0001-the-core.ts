@@ -207,8 +207,11 @@ async function createOptOuts(db: Knex, isSqlite: boolean): Promise<void> {
     ['opt_outs_address', 'list_id, address'],
     ['opt_outs_domain', 'list_id, domain'],
   ];
+  // SQLite has no "last @", which a quoted local part needs; trimming what follows it finds it. The casts keep
+  // the lengths in characters throughout.
+  const text = 'CAST(address AS TEXT)';
   const domain = isSqlite
-    ? `domain BLOB AS (substr(address, instr(address, x'40') + 1)) VIRTUAL`
+    ? `domain BLOB AS (CAST(substr(${text}, 1 + length(rtrim(${text}, replace(${text}, '@', '')))) AS BLOB)) VIRTUAL`
     : `domain VARBINARY(254) AS (SUBSTRING_INDEX(address, '@', -1)) VIRTUAL`;
   await db.raw(
     `CREATE TABLE opt_outs (

@@ -46,6 +46,7 @@ const references: [table: string, column: string, target: string][] = [
   ['lists', 'account_id', 'accounts'],
   ['mailers', 'account_id', 'accounts'],
   ['tags', 'list_id', 'lists'],
+  ['link_keys', 'list_id', 'lists'],
   ['access_keys', 'mailer_id', 'mailers'],
   ['grants', 'mailer_id', 'mailers'],
   ['grants', 'list_id', 'lists'],

@@ -44,7 +44,7 @@ function describeUsage(): void {
         })),
       );
       for (const { command, ran } of helps) {
-        assert.equal(ran.code, 0, command);
+        assert.equal(ran.code, 0, `${command}: ${ran.stderr}`);
         assert.match(ran.stdout, new RegExp(`^Usage: signoff ${command}`));
         assert.ok(
           ran.stdout.includes(`Examples:\n  $ `) && ran.stdout.includes(`signoff ${command}`),

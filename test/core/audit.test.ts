@@ -219,6 +219,11 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
     (db) => db('mailers').where({ id: 2 }).update({ account_id: 999 }),
   ],
   ['a tag of no list', ['reference'], (db) => db('tags').update({ list_id: 999 })],
+  [
+    'a link key of no list',
+    ['reference'],
+    (db) => db('link_keys').insert({ list_id: 999, number: 1, salt: Buffer.alloc(16), created_at: 1 }),
+  ],
   ['an access key of no mailer', ['reference'], (db) => db('access_keys').update({ mailer_id: 999 })],
   ['a grant to no mailer', ['reference'], (db) => db('grants').update({ mailer_id: 999 })],
   ['a grant of no list', ['reference'], (db) => db('grants').update({ list_id: 999 })],
