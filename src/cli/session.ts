@@ -66,8 +66,6 @@ async function withDatabase<T>(
     timeoutMs: Math.max(timeoutMs, config.databaseTimeoutMs),
     poolSize: connections,
   });
-  // Knex prints the stack of an error to connect, which it throws all the same.
-  (db.client as { logger: { warn: () => void } }).logger.warn = () => undefined;
   try {
     return await work({ config, db });
   } catch (error) {

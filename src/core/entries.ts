@@ -1,8 +1,6 @@
 import type { Knex } from 'knex';
 import type { Db } from '../db/connect.js';
-import { Unavailable } from '../errors.js';
 import { sha256Of } from './address.js';
-import { numberBefore } from './feed.js';
 import { EVERYTHING, LIVE } from './opt-outs.js';
 
 /** What a list suppresses, or has ceased to suppress: one address, or the hash of one. */
@@ -16,7 +14,7 @@ export interface Entry {
   readonly sha256: Buffer | null;
 }
 
-interface EntryRow {
+export interface EntryRow {
   list_id: number;
   address_key: Buffer;
   tag: Buffer;
@@ -28,7 +26,7 @@ interface EntryRow {
   feed_number: number | null;
 }
 
-const columns = [
+export const columns = [
   'address_key',
   'tag',
   'address',
@@ -52,10 +50,7 @@ export interface EntriesOptions {
  * goes on behind the last key, so no connection is held while a client is slow, and nothing is ever skipped
  * over by OFFSET. See docs/decisions/0002-downloads-are-read-in-slices.md.
  */
-const sliceRows = 1000;
-
-/** Rows that may wait for their number while a list is read by date; far more than the keeper ever leaves. */
-const mostPending = 100_000;
+export const sliceRows = 1000;
 
 /**
  * All that a list suppresses, by key, each address once whatever tags suppress it. Memory stays flat; a
@@ -79,10 +74,8 @@ export async function* readEntries(db: Db, listId: number, options: EntriesOptio
     if (last === undefined) return;
     after = last.address_key;
     yield groups.flatMap((group) => {
-      const live = group.filter((row) => isLive(row, options));
-      const telling =
-        live.find((row) => row.address !== null) ?? live.find((row) => row.sha256 !== null) ?? live[0];
-      return telling === undefined ? [] : [entryOf(telling, true)];
+      const [live, ...others] = group.filter((row) => isLive(row, options));
+      return live === undefined ? [] : [entryOf(mostTelling(live, others), true)];
     });
     if (isLast) return;
   }
@@ -114,90 +107,7 @@ export async function* readChanges(
   }
 }
 
-/**
- * What was recorded at or after a date and still suppresses, each address once. A slice may be empty.
- *
- * Read in the feed's order; then what has committed but has no number yet; then what was numbered in
- * between. So a row that stands throughout is met, also where it loses its number meanwhile and gets
- * another. What an earlier place of this order has given is left out later: never the other way round,
- * since the later place could be gone when it is reached.
- *
- * @throws Unavailable when the keeper is so far behind that this cannot be answered in flat memory.
- */
-export async function* readEntriesSince(
-  db: Db,
-  listId: number,
-  since: number,
-  options: EntriesOptions,
-): AsyncGenerator<Entry[]> {
-  const start = await numberBefore(db, since);
-  const given = new Set<string>();
-  const end = yield* numberedSince(db, listId, { since, start, after: start, given }, options);
-
-  const pending: EntryRow[] = await db('opt_outs')
-    .where({ list_id: listId })
-    .whereNull('feed_number')
-    .where('recorded_at', '>=', since)
-    .whereRaw(LIVE, [options.at])
-    .modify(onlyTag, options.tag)
-    .limit(mostPending + 1)
-    .select(...columns);
-  if (pending.length > mostPending) throw new Unavailable('too many changes wait for their feed numbers');
-  for (let i = 0; i < pending.length; i += sliceRows) {
-    const slice = pending.slice(i, i + sliceRows);
-    const lowest = await lowestNumbers(db, listId, { since, start }, slice, options);
-    yield slice.flatMap((row) => {
-      const key = hex(row.address_key);
-      if (given.has(key) || (lowest.get(key) ?? Infinity) <= end) return [];
-      given.add(key);
-      return [entryOf(row, true)];
-    });
-  }
-  yield* numberedSince(db, listId, { since, start, after: end, given }, options);
-}
-
-/** @returns the last feed number that was looked at. */
-async function* numberedSince(
-  db: Db,
-  listId: number,
-  { since, start, after, given }: { since: number; start: number; after: number; given: Set<string> },
-  options: EntriesOptions,
-): AsyncGenerator<Entry[], number> {
-  for (;;) {
-    const slice = await numberedRows(db, listId, after, Number.MAX_SAFE_INTEGER);
-    const last = slice.at(-1)?.feed_number;
-    if (last == null) return after;
-    after = last;
-    const rows = slice.filter((row) => row.recorded_at >= since && isLive(row, options));
-    const lowest = await lowestNumbers(db, listId, { since, start }, rows, options);
-    yield rows.flatMap((row) => {
-      const key = hex(row.address_key);
-      const isFirst = (lowest.get(key) ?? Infinity) >= (row.feed_number ?? 0);
-      return isFirst && !given.has(key) ? [entryOf(row, true)] : [];
-    });
-    if (slice.length < sliceRows) return after;
-  }
-}
-
-/** Of each of these addresses the lowest feed number that counts since the date. */
-async function lowestNumbers(
-  db: Db,
-  listId: number,
-  { since, start }: { since: number; start: number },
-  of: readonly EntryRow[],
-  options: EntriesOptions,
-): Promise<Map<string, number>> {
-  const keys = of.map((row) => row.address_key);
-  const lowest = new Map<string, number>();
-  for (const { address_key, recorded_at, feed_number } of await liveRows(db, listId, keys, options)) {
-    if (feed_number === null || feed_number <= start || recorded_at < since) continue;
-    const key = hex(address_key);
-    lowest.set(key, Math.min(lowest.get(key) ?? Infinity, feed_number));
-  }
-  return lowest;
-}
-
-async function numberedRows(db: Db, listId: number, after: number, to: number): Promise<EntryRow[]> {
+export async function numberedRows(db: Db, listId: number, after: number, to: number): Promise<EntryRow[]> {
   const rows: EntryRow[] = await db('opt_outs')
     .where({ list_id: listId })
     .where('feed_number', '>', after)
@@ -208,7 +118,7 @@ async function numberedRows(db: Db, listId: number, after: number, to: number): 
   return rows;
 }
 
-async function liveRows(
+export async function liveRows(
   db: Db,
   listId: number,
   keys: readonly Buffer[],
@@ -220,7 +130,7 @@ async function liveRows(
     .whereIn('address_key', keys)
     .whereRaw(LIVE, [at])
     .modify(onlyTag, tag)
-    .select('address_key', 'recorded_at', 'feed_number');
+    .select(...columns);
   return rows;
 }
 
@@ -232,7 +142,7 @@ async function wholeOf(db: Db, listId: number, { address_key }: EntryRow): Promi
   return rows;
 }
 
-function onlyTag(query: Knex.QueryBuilder, tag?: string): void {
+export function onlyTag(query: Knex.QueryBuilder, tag?: string): void {
   if (tag !== undefined) void query.whereIn('tag', [Buffer.from(EVERYTHING), Buffer.from(tag)]);
 }
 
@@ -240,7 +150,7 @@ function concerns(row: EntryRow, { tag }: EntriesOptions): boolean {
   return tag === undefined || [EVERYTHING, tag].includes(row.tag.toString());
 }
 
-function isLive(row: EntryRow, options: EntriesOptions): boolean {
+export function isLive(row: EntryRow, options: EntriesOptions): boolean {
   const isStanding = row.removed_at === null && (row.expires_at === null || row.expires_at > options.at);
   return isStanding && concerns(row, options);
 }
@@ -261,11 +171,17 @@ function byAddress(rows: readonly EntryRow[]): EntryRow[][] {
   return groups;
 }
 
-function entryOf({ address, address_key, sha256 }: EntryRow, isSuppressed: boolean): Entry {
+/** What can be expressed in most formats: the address, then a hash with the other one, then the MD5 alone. */
+export function mostTelling(row: EntryRow, others: readonly EntryRow[]): EntryRow {
+  const rows = [row, ...others];
+  return rows.find(({ address }) => address !== null) ?? rows.find(({ sha256 }) => sha256 !== null) ?? row;
+}
+
+export function entryOf({ address, address_key, sha256 }: EntryRow, isSuppressed: boolean): Entry {
   const isSha256Only = address === null && sha256 !== null && sha256.subarray(0, 16).equals(address_key);
   return { isSuppressed, address, md5: isSha256Only ? null : address_key, sha256 };
 }
 
-function hex(key: Buffer): string {
+export function hex(key: Buffer): string {
   return key.toString('hex');
 }

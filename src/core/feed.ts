@@ -91,14 +91,17 @@ async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: numb
       row.counted,
       row.kind,
       row.number,
+      row.expires_at,
     ]),
   );
-  const isAsRead = `o.feed_number IS NULL AND o.counted = j.counted AND (${KIND}) ${nullSafeEqual} j.kind`;
+  const isAsRead = `o.feed_number IS NULL AND o.counted = j.counted AND (${KIND}) = j.kind
+    AND o.expires_at ${nullSafeEqual} j.expires_at`;
   if (name === 'sqlite') {
     const result: { changes: number } = await trx.raw(
       `UPDATE opt_outs AS o SET feed_number = j.number, counted = j.kind
        FROM (SELECT value ->> 0 AS list_id, unhex(value ->> 1) AS address_key, unhex(value ->> 2) AS tag,
-               value ->> 3 AS counted, value ->> 4 AS kind, value ->> 5 AS number FROM json_each(?)) AS j
+               value ->> 3 AS counted, value ->> 4 AS kind, value ->> 5 AS number,
+               value ->> 6 AS expires_at FROM json_each(?)) AS j
        WHERE o.list_id = j.list_id AND o.address_key = j.address_key AND o.tag = j.tag AND ${isAsRead}`,
       [json],
     );
@@ -106,7 +109,8 @@ async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: numb
   }
   const [result] = (await trx.raw(
     `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (list_id INT UNSIGNED PATH '$[0]', address_key VARCHAR(32) PATH '$[1]',
-       tag VARCHAR(256) PATH '$[2]', counted INT PATH '$[3]', kind INT PATH '$[4]', number BIGINT PATH '$[5]')) AS j
+       tag VARCHAR(256) PATH '$[2]', counted INT PATH '$[3]', kind INT PATH '$[4]', number BIGINT PATH '$[5]',
+       expires_at BIGINT PATH '$[6]')) AS j
      STRAIGHT_JOIN opt_outs AS o ${byIndex(null)}
        ON o.list_id = j.list_id AND o.address_key = UNHEX(j.address_key) AND o.tag = UNHEX(j.tag)
      SET o.feed_number = j.number, o.counted = j.kind

@@ -130,7 +130,7 @@ export function reprintedWhitelist(field: string, text: string, confirmations: C
   if (result.ok) return result.networks.map((network) => network.text).join('\n');
   const faults = result.problems.map(({ entry, position, problem, hint }) => {
     const what = position === 0 ? 'the whitelist' : `entry ${position}, ${JSON.stringify(entry)},`;
-    return `${what} ${faultTexts[problem]}${hint === '' ? '' : ` Perhaps ${hint} was meant.`}`;
+    return `${what} ${faultTexts[problem]}${hint === '' || hint === entry ? '' : ` Perhaps ${hint} was meant.`}`;
   });
   throw new Invalid(field, result.problems[0]?.problem ?? 'malformed', faults.join('\n'));
 }

@@ -206,7 +206,7 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     archivedAt: row.archived_at,
     directLink: row.direct_link,
     pixel: row.pixel !== 0,
-    thankYou: JSON.parse(row.thank_you) as Record<string, string>,
+    thankYou: thankYouOf(row.thank_you),
     redirect: redirect?.ok ? redirect.template : null,
     ipWhitelist: whitelist.ok ? whitelist.networks : [],
     downloadsFromAnyAddress: row.downloads_from_any_address !== 0,
@@ -219,4 +219,13 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     mailerIds: await findGrantees(db, row.id),
     createdAt: row.created_at,
   };
+}
+
+/** Texts that cannot be read must not close the opt-out page: the built-in ones take their place. */
+function thankYouOf(json: string): Record<string, string> {
+  try {
+    return JSON.parse(json) as Record<string, string>;
+  } catch {
+    return {};
+  }
 }

@@ -22,3 +22,6 @@ export interface Engine {
   /** The statement was rolled back for a passing reason, and may be repeated at once. */
   readonly isRetryable: (error: unknown) => boolean;
 }
+
+/** What goes wrong reaches the caller as an error, and its log; Knex need not print it as well. */
+export const silent = { warn() {}, error() {}, debug() {}, deprecate() {} };

@@ -3,7 +3,7 @@ import knex from 'knex';
 import MySql2Dialect from 'knex/lib/dialects/mysql2/index.js';
 import type { Connection } from 'mysql2';
 import { StartRefused } from '../errors.js';
-import type { ConnectOptions, Engine } from './engine.js';
+import { silent, type ConnectOptions, type Engine } from './engine.js';
 
 /** Codes of mysql2's and the server's that mean: not now, perhaps done, ask again later. */
 const unavailableCodes = new Set([
@@ -81,6 +81,8 @@ export function openMysql(url: string, options: ConnectOptions): Knex {
     acquireConnectionTimeout: options.timeoutMs,
     // Otherwise the messages of errors would hold the values of their statements.
     compileSqlOnError: false,
+    // Knex prints failed connections, with their stacks, to the standard output.
+    log: silent,
     pool: {
       min: 0,
       max: options.poolSize,

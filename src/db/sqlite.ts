@@ -5,7 +5,7 @@ import type { Knex } from 'knex';
 import knex from 'knex';
 import BetterSqlite3Dialect from 'knex/lib/dialects/better-sqlite3/index.js';
 import { StartRefused } from '../errors.js';
-import type { ConnectOptions, Engine } from './engine.js';
+import { silent, type ConnectOptions, type Engine } from './engine.js';
 
 export const sqliteEngine: Engine = {
   name: 'sqlite',
@@ -50,6 +50,8 @@ export function openSqlite(url: string, options: ConnectOptions): Knex {
       acquireConnectionTimeout: options.timeoutMs,
       // Otherwise the messages of errors would hold the values of their statements.
       compileSqlOnError: false,
+      // Knex prints failed connections, with their stacks, to the standard output.
+      log: silent,
       pool: {
         min: 1,
         max: 1,

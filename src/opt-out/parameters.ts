@@ -31,15 +31,14 @@ export function parametersOf(params: URLSearchParams): Parameters {
 
 export type AddressFault = AddressProblem | 'several' | 'not-text';
 
+export type AddressIn = { ok: true; address: Address } | { ok: false; problem: AddressFault };
+
 /**
  * Somebody typed the address at some time, so its full-width characters are understood everywhere.
  *
  * @param from a query's text may have lost its `+` as well.
  */
-export function addressIn(
-  { email, isSeveral }: Parameters,
-  from: 'query' | 'body',
-): { ok: true; address: Address } | { ok: false; problem: AddressFault } {
+export function addressIn({ email, isSeveral }: Parameters, from: 'query' | 'body'): AddressIn {
   if (isSeveral) return { ok: false, problem: 'several' };
   return parseAddress(email ?? '', { typed: true, query: from === 'query' });
 }

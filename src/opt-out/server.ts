@@ -15,11 +15,11 @@ import { sendJson, sendNothing } from '../http/respond.js';
 import { readNotification } from './notification.js';
 import {
   addressFaults,
-  addressIn,
   getAddress,
   optOutNow,
   parametersOf,
   type AddressFault,
+  type AddressIn,
   type Parameters,
 } from './parameters.js';
 import { whoAsks } from './who-asks.js';
@@ -65,7 +65,7 @@ export async function recordNotification(
   if (req.method !== 'POST') take(getAddress(parameters), parameters);
   else {
     for (const { position, email, problem, tag, mailer } of await readNotification(req)) {
-      const result: ReturnType<typeof addressIn> =
+      const result: AddressIn =
         email === null ? { ok: false, problem } : parseAddress(email, { typed: true });
       if (result.ok) {
         take(result.address, { tag: tag ?? parameters.tag, mailer: mailer ?? parameters.mailer });

@@ -121,7 +121,7 @@ export async function numberAll(db: Db, listIds: readonly number[], fencing = 1)
   for (let call = 0; call < 10_000; call++) {
     const numbered = await numberChanges(db, fencing);
     if (numbered > 0) continue;
-    const pending = await Promise.all(listIds.map((id) => hasPendingChanges(db, id, 0)));
+    const pending = await Promise.all(listIds.map((id) => hasPendingChanges(db, id, -1)));
     if (!pending.includes(true)) return;
   }
   throw new Error('the numbering comes to no end');

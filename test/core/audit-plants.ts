@@ -1,0 +1,291 @@
+import { rotateAccessKey } from '../../src/core/access-keys.js';
+import { createAccount } from '../../src/core/accounts.js';
+import { md5Of, sha256Of } from '../../src/core/address.js';
+import { expireOptOuts } from '../../src/core/feed.js';
+import { takeLease } from '../../src/core/leases.js';
+import { createList } from '../../src/core/lists.js';
+import { createMailer, grantList } from '../../src/core/mailers.js';
+import { compareRows, removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { addTags } from '../../src/core/tags.js';
+import type { Db } from '../../src/db/connect.js';
+import {
+  migratedDatabase,
+  numberAll,
+  optOutOf,
+  plant,
+  rowKinds,
+  type TestDatabase,
+} from '../support/core.js';
+import { engine } from '../support/engine.js';
+
+const actor = 'test';
+export const never = 4_000_000_000_000;
+
+function record(db: Db, optOuts: readonly OptOut[]): Promise<void> {
+  return writeOptOuts(db, optOuts.map(rowOf).sort(compareRows));
+}
+
+/** Some of everything, with more rows and more tags of one address than a slice has. */
+export async function usedDatabase(): Promise<TestDatabase> {
+  const database = await migratedDatabase();
+  const { db } = database;
+  await createAccount(db, 'Other');
+  const settings = {
+    name: 'Acme News',
+    ipWhitelist: '203.0.113.7, 198.51.100.0/24',
+    thankYou: { en: '# Goodbye' },
+    redirectTemplate: 'https://acme.example/{list}',
+    privacyUrl: 'https://acme.example/privacy',
+    postalAddress: '1 Example Street\nExample Town',
+  };
+  const news = await createList(db, 1, settings, { actor });
+  const offers = await createList(db, 1, { name: 'Acme Offers' }, { actor });
+  await createList(db, 2, { name: 'Nothing yet' }, { actor });
+  await addTags(db, news.id, ['sale']);
+  const mailer = await createMailer(db, 1, { name: 'Mail House', ipWhitelist: '192.0.2.1' }, { actor });
+  await createMailer(db, 2, { name: 'Stranger' }, { actor });
+  await grantList(db, mailer, news, { actor });
+  await rotateAccessKey(db, mailer, { actor, overlapMs: 0 });
+  await takeLease(db, 'keeper', 'test', 1000);
+
+  await record(db, [
+    optOutOf(news.id, 'ann@example.com', { mailerId: mailer.id }),
+    optOutOf(news.id, 'bob@example.com', { expiresAt: never }),
+    optOutOf(news.id, 'cyd@example.com', { tag: 'sale' }),
+    optOutOf(news.id, 'cyd@example.com'),
+    optOutOf(news.id, 'dan@example.com', { expiresAt: 1500 }),
+    optOutOf(news.id, 'eve@bücher.example'),
+    optOutOf(offers.id, 'ann@example.com'),
+    optOutOf(offers.id, 'bob@example.com'),
+  ]);
+  await plant(db, news.id, [
+    rowKinds.md5Only('fay@example.com'),
+    rowKinds.sha256Only('gus@example.com'),
+    rowKinds.erased('hal@example.com'),
+  ]);
+  const tags = Array.from({ length: 1050 }, (_, i) => ({
+    ...rowKinds.plain('ida@example.com'),
+    tag: Buffer.from(`tag ${i}`),
+  }));
+  const many = Array.from({ length: 1200 }, (_, i) => rowKinds.plain(`person${i}@example.com`));
+  await plant(db, offers.id, [...tags, ...many]);
+  await numberAll(db, [news.id, offers.id]);
+
+  await record(db, [optOutOf(news.id, 'ann@example.com', { recordedAt: 1200, createdAt: 900 })]);
+  await removeOptOuts(db, news.id, 'cyd@example.com', { at: 1300 });
+  await expireOptOuts(db, 1600);
+  await numberAll(db, [news.id, offers.id]);
+  await record(db, [optOutOf(news.id, 'cyd@example.com', { recordedAt: 1700, expiresAt: never })]);
+  await numberAll(db, [news.id, offers.id]);
+  await db('feed_marks').insert([
+    { at: 1100, number: 5 },
+    { at: 2000, number: await lastNumber(db) },
+  ]);
+  return database;
+}
+
+async function lastNumber(db: Db): Promise<number> {
+  const feed = await db<{ id: number; last_number: number }>('feed').where({ id: 1 }).first();
+  return feed?.last_number ?? 0;
+}
+
+/** The numbers of some rows of a list that can be changed without its newest number being missed. */
+async function spareNumbers(db: Db, listId: number): Promise<number[]> {
+  const numbers = (await db('opt_outs')
+    .where({ list_id: listId, counted: 1 })
+    .whereNull('expires_at')
+    .orderBy('feed_number')
+    .limit(2)
+    .pluck('feed_number')) as number[];
+  return numbers;
+}
+
+const ann = { list_id: 1, address_key: md5Of('ann@example.com') };
+const bob = { list_id: 1, address_key: md5Of('bob@example.com') };
+const fay = { list_id: 1, address_key: md5Of('fay@example.com') };
+const minutes = 60_000;
+
+type Plant = (db: Db) => PromiseLike<unknown>;
+const list =
+  (columns: Record<string, unknown>): Plant =>
+  (db) =>
+    db('lists').where({ id: 1 }).update(columns);
+/** Changes one row of `opt_outs`. */
+export const row =
+  (columns: Record<string, unknown>, key: Record<string, unknown> = ann): Plant =>
+  (db) =>
+    db('opt_outs').where(key).update(columns);
+
+const bothEngines: [what: string, codes: string[], plant: Plant][] = [
+  [
+    'a feed number of two rows of a list',
+    ['feed-number-twice'],
+    async (db) => {
+      const [one, other] = await spareNumbers(db, 1);
+      await db('opt_outs').where({ list_id: 1, feed_number: other }).update({ feed_number: one });
+    },
+  ],
+  [
+    'a feed number of rows of two lists',
+    ['feed-number-twice'],
+    async (db) => {
+      const [one] = await spareNumbers(db, 1);
+      const [other] = await spareNumbers(db, 2);
+      await db('opt_outs').where({ list_id: 2, feed_number: other }).update({ feed_number: one });
+    },
+  ],
+  ['a feed number of 0', ['feed-number'], row({ feed_number: 0 })],
+  [
+    'a feed number beyond the feed',
+    ['feed-number'],
+    async (db) => {
+      const number = (await lastNumber(db)) + 5;
+      await row({ feed_number: number })(db);
+      await db('list_counts').where({ list_id: 1 }).update({ last_number: number });
+    },
+  ],
+  [
+    'a count that is wrong',
+    ['counts'],
+    (db) => db('list_counts').where({ list_id: 1 }).increment('erased', 1),
+  ],
+  ['counts that are missing', ['counts'], (db) => db('list_counts').where({ list_id: 1 }).delete()],
+  ['a row that counts as another kind', ['counted', 'counts'], row({ counted: 2 })],
+  ['a removal that the feed was not told', ['counted'], row({ removed_at: 1500 })],
+  [
+    'a newest number that no row has',
+    ['last-number'],
+    (db) => db('list_counts').where({ list_id: 2 }).increment('last_number', 1),
+  ],
+  [
+    'a row above its list’s newest number',
+    ['last-number'],
+    (db) => db('list_counts').where({ list_id: 2 }).decrement('last_number', 1),
+  ],
+  [
+    'an opt-out that is lost',
+    ['counts', 'last-number'],
+    async (db) => {
+      const newest = (await db('opt_outs').where({ list_id: 2 }).orderBy('feed_number', 'desc').first()) as {
+        feed_number: number;
+      };
+      await db('opt_outs').where({ list_id: 2, feed_number: newest.feed_number }).delete();
+    },
+  ],
+  ['a key that is not its address’s MD5', ['address-key'], row({ address: Buffer.from('zoe@example.com') })],
+  ['a SHA-256 that is not its address’s', ['address-key'], row({ sha256: sha256Of('zoe@example.com') })],
+  [
+    'an address that is not normalised',
+    ['address-form'],
+    row({
+      address: Buffer.from('Ann@Example.com'),
+      address_key: md5Of('Ann@Example.com'),
+    }),
+  ],
+  ['what is no address', ['address-form'], row({ address: Buffer.from('ann'), address_key: md5Of('ann') })],
+  [
+    'an address as given beside a hash alone',
+    ['hash-only'],
+    row({ given: Buffer.from('Fay@example.com') }, fay),
+  ],
+  ['a tag of no octets', ['octets'], row({ tag: Buffer.alloc(0) })],
+  ['an opt-out from before it was recorded', ['time'], row({ created_at: 1001 })],
+  ['a repeat from before the first time', ['time'], row({ last_at: 999 })],
+  ['a repeat that is to come', ['time'], row({ last_at: never })],
+  ['a removal that is to come', ['counted', 'time'], row({ removed_at: never })],
+  ['a time below 0', ['time'], row({ created_at: -1 })],
+  ['repeats below 0', ['repeats'], row({ repeats: -1 })],
+  ['a source that there is none of', ['source'], row({ source: 'fax' })],
+  ['an opt-out of no list', ['reference'], (db) => plant(db, 999, [rowKinds.plain('ann@example.com')])],
+  ['an opt-out by no mailer', ['reference'], row({ mailer_id: 999 })],
+  ['an opt-out by a mailer of another account', ['account'], row({ mailer_id: 2 })],
+  ['a list of no account', ['reference'], (db) => db('lists').where({ id: 3 }).update({ account_id: 999 })],
+  [
+    'a mailer of no account',
+    ['reference'],
+    (db) => db('mailers').where({ id: 2 }).update({ account_id: 999 }),
+  ],
+  ['a tag of no list', ['reference'], (db) => db('tags').update({ list_id: 999 })],
+  [
+    'a link key of no list',
+    ['reference'],
+    (db) => db('link_keys').insert({ list_id: 999, number: 1, salt: Buffer.alloc(16), created_at: 1 }),
+  ],
+  ['an access key of no mailer', ['reference'], (db) => db('access_keys').update({ mailer_id: 999 })],
+  ['a grant to no mailer', ['reference'], (db) => db('grants').update({ mailer_id: 999 })],
+  ['a grant of no list', ['reference'], (db) => db('grants').update({ list_id: 999 })],
+  ['a grant across accounts', ['account'], (db) => db('grants').update({ mailer_id: 2 })],
+  ['counts of no list', ['reference'], (db) => db('list_counts').insert({ list_id: 999 })],
+  [
+    'a download of no list',
+    ['reference'],
+    (db) =>
+      db('downloads').insert({
+        ...{ list_id: 999, mailer_id: 1, access_key_id: 1, at: 1, ip: '192.0.2.1' },
+        ...{ extent: 'all', format: 'md5', status: 200 },
+      }),
+  ],
+  ['a feed without its row', ['feed'], (db) => db('feed').delete()],
+  ['a feed of two rows', ['feed'], (db) => db('feed').insert({ id: 2, epoch: 'abc', last_number: 0 })],
+  ['a feed purged beyond its end', ['feed'], (db) => db('feed').update({ purged_number: 1_000_000 })],
+  ['an epoch that fits in no cursor', ['feed'], (db) => db('feed').update({ epoch: 'a.b' })],
+  ['a feed written by a keeper to come', ['feed'], (db) => db('feed').update({ fencing: 1000 })],
+  ['no lease for the keeper', ['feed'], (db) => db('leases').delete()],
+  ['feed marks that fall', ['feed-mark'], (db) => db('feed_marks').insert({ at: 2100, number: 6 })],
+  [
+    'a feed mark beyond the feed',
+    ['feed-mark'],
+    (db) => db('feed_marks').insert({ at: 2100, number: 1_000_000 }),
+  ],
+  [
+    'a row recorded long after the mark of its number',
+    ['feed-mark'],
+    row({
+      recorded_at: 2001 + 10 * minutes,
+      last_at: 2001 + 10 * minutes,
+    }),
+  ],
+  ['an expiry that nobody will look at', ['expiry'], (db) => db('expiries').where(bob).delete()],
+  [
+    'an expiry that is noted too late',
+    ['expiry'],
+    (db) =>
+      db('expiries')
+        .where(bob)
+        .update({ expires_at: never + 1 }),
+  ],
+  [
+    'an expiry of no opt-out',
+    ['expiry'],
+    (db) => db('expiries').insert({ ...ann, tag: Buffer.from('sale'), expires_at: never }),
+  ],
+  ['a whitelist that cannot be read', ['settings'], list({ ip_whitelist: '203.0.113' })],
+  ['a whitelist that is not canonical', ['settings'], list({ ip_whitelist: '203.0.113.7, 203.0.113.8' })],
+  ['a redirect that leads nowhere', ['settings'], list({ redirect_template: 'ftp://acme.example' })],
+  ['thank-you texts that are no JSON', ['settings'], list({ thank_you: '# Goodbye' })],
+  ['thank-you texts that are no texts', ['settings'], list({ thank_you: '{"en":5}' })],
+  ['a thank-you text in no language', ['settings'], list({ thank_you: '{"xx":"Goodbye"}' })],
+  ['a thank-you text that shows nothing', ['settings'], list({ thank_you: '{"en":"#"}' })],
+  ['a language that there is none of', ['settings'], list({ default_language: 'xx' })],
+  ['a state that there is none of', ['settings'], list({ state: 'ajar' })],
+  ['a direct link of no kind', ['settings'], list({ direct_link: 'never' })],
+  ['a switch that is neither on nor off', ['settings'], list({ pixel: 2 })],
+  ['a name that nobody could have typed', ['settings'], list({ name: 'Acme\u0007' })],
+  ['an address of a page that is none', ['settings'], list({ privacy_url: 'javascript:alert(1)' })],
+  ['a public id that nobody could ask for', ['settings'], list({ public_id: 'ABC' })],
+  [
+    'a mailer’s whitelist that cannot be read',
+    ['settings'],
+    (db) => db('mailers').where({ id: 1 }).update({ ip_whitelist: 'everywhere' }),
+  ],
+];
+
+const sqliteAlone: typeof bothEngines = [
+  ['a SHA-256 that is too short', ['octets'], row({ sha256: Buffer.alloc(31) }, fay)],
+  ['an address that is no binary', ['octets'], row({ address: 'ann@example.com' })],
+  ['a key that is no binary', ['octets'], row({ address_key: 'ann' })],
+  ['a setting that is no text', ['settings'], list({ contact: Buffer.from('x') })],
+];
+
+/** Every way to break the database that the audit has to find, and the codes it has to find it under. */
+export const plants = [...bothEngines, ...(engine === 'sqlite' ? sqliteAlone : [])];
