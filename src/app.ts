@@ -10,7 +10,9 @@ import { logRequests } from './http/log-requests.js';
 import { limitRecipients } from './http/limits.js';
 import { pagePolicy, securityHeaders } from './http/security-headers.js';
 import { sendRobots, sendStylesheet } from './http/static.js';
+import { reason, undo } from './opt-out/afterwards.js';
 import { machineLink } from './opt-out/link.js';
+import { listLinks, signedLinks } from './opt-out/links.js';
 import { form, page } from './opt-out/page.js';
 import { pixel } from './opt-out/pixel.js';
 import { server } from './opt-out/server.js';
@@ -30,15 +32,23 @@ export function createApp(deps: Deps): Express {
 
   // Recipients; and on the list's one link, first the programs that open it
   const limit = limitRecipients(deps);
-  app.all('/l/:list', machine(machineLink(deps)), limit, page(deps));
-  app.all('/l/:list/opt-out', limit, form(deps));
+  const lists = listLinks(deps);
+  app.all('/l/:id', machine(machineLink(deps, lists)), limit, page(deps, lists));
+  app.all('/l/:id/opt-out', limit, form(deps, lists));
+  app.all('/l/:id/undo', limit, undo(deps, lists));
+  app.all('/l/:id/reason', limit, reason(deps, lists));
+  const signed = signedLinks(deps);
+  app.all('/o/:id', machine(machineLink(deps, signed)), limit, page(deps, signed));
+  app.all('/o/:id/opt-out', limit, form(deps, signed));
   app.get('/signoff.css', sendStylesheet());
   app.get('/robots.txt', sendRobots());
 
   // Mailers and their servers
-  app.all('/l/:list/pixel.gif', machine(pixel(deps)));
-  app.all('/l/:list/notify', machine(server(deps)));
-  app.all('/l/:list/download', machine(download(deps)));
+  app.all('/l/:id/pixel.gif', machine(pixel(deps, lists)));
+  app.all('/l/:id/notify', machine(server(deps, lists)));
+  app.all('/l/:id/download', machine(download(deps)));
+  app.all('/o/:id/pixel.gif', machine(pixel(deps, signed)));
+  app.all('/o/:id/notify', machine(server(deps, signed)));
 
   app.use(((req, res) => {
     res.setHeader('Content-Security-Policy', pagePolicy(null));
@@ -52,11 +62,11 @@ export function createApp(deps: Deps): Express {
 }
 
 /** A door that is plain Node, as all that machines call are: it says whether it has answered. */
-type MachineDoor = (req: IncomingMessage, res: ServerResponse, listId: string) => Promise<boolean>;
+type MachineDoor = (req: IncomingMessage, res: ServerResponse, id: string) => Promise<boolean>;
 
-function machine(door: MachineDoor): RequestHandler<{ list: string }> {
+function machine(door: MachineDoor): RequestHandler<{ id: string }> {
   return (req, res, next) => {
-    door(req, res, req.params.list).then((hasAnswered) => (hasAnswered ? undefined : next()), next);
+    door(req, res, req.params.id).then((hasAnswered) => (hasAnswered ? undefined : next()), next);
   };
 }
 

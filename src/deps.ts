@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
+import type { OpenLink } from './core/link-opener.js';
 import type { FindList } from './core/list-cache.js';
 import type { Recorder } from './core/recorder.js';
 import type { Db } from './db/connect.js';
@@ -13,6 +14,9 @@ export interface Deps {
   readonly db: Db;
   readonly recorder: Recorder;
   readonly findList: FindList;
+  readonly openLink: OpenLink;
+  /** The installation's secret. */
+  readonly secret: string;
   readonly trust: Trust;
   readonly log: Logger;
   readonly state: ServiceState;
@@ -21,6 +25,8 @@ export interface Deps {
 /** What changes while the service runs, and `/readyz` tells. */
 export interface ServiceState {
   isStopping: boolean;
+  /** Signed links that did not open: a lost secret shows here. */
+  invalidTokens: number;
   /** When a forwarding header last came from a peer that TRUST_PROXY does not name: UTC milliseconds. */
   forwardedByStrangerAt: number | null;
 }

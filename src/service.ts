@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
 import { createDemo, type Demo } from './core/demo.js';
+import { createLinkOpener } from './core/link-opener.js';
 import { createListCache } from './core/list-cache.js';
 import { createRecorder } from './core/recorder.js';
 import { checkSecret, secretOfDataFolder } from './core/secret.js';
@@ -42,7 +43,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
   });
   let keeper: Keeper | undefined;
   try {
-    const demo = await prepareDatabase(config, log, db);
+    const secret = config.secret ?? secretOfDataFolder(config.dataDir);
+    const demo = await prepareDatabase(config, log, db, secret);
     const server = createServer({ maxHeaderSize: 16 * 1024 });
     const port = await listen(config, server);
     const startedKeeper = startKeeper(
@@ -51,7 +53,14 @@ export async function startService(config: Config, log: Logger): Promise<Service
       `${hostname().slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`,
     );
     keeper = startedKeeper;
-    const deps = makeDeps(config, log, db, startedKeeper, config.baseUrl ?? `http://localhost:${port}`);
+    const deps = makeDeps(
+      config,
+      log,
+      db,
+      secret,
+      startedKeeper,
+      config.baseUrl ?? `http://localhost:${port}`,
+    );
     server.on('request', createApp(deps));
     log.info({ host: config.host, port, base_url: deps.baseUrl }, 'listening');
     return { deps, keeper: startedKeeper, port, demo, stop: () => stop(deps, startedKeeper, server) };
@@ -62,14 +71,14 @@ export async function startService(config: Config, log: Logger): Promise<Service
   }
 }
 
-async function prepareDatabase(config: Config, log: Logger, db: Db): Promise<Demo | null> {
+async function prepareDatabase(config: Config, log: Logger, db: Db, secret: string): Promise<Demo | null> {
   const accepted = await checkDurability(db, config.acceptLosingOptOuts);
   if (accepted.length > 0) {
     log.warn({ accepted }, 'acknowledged opt-outs can be lost, as ACCEPT_LOSING_OPT_OUTS says');
   }
   const migrations = await migrate(db);
   if (migrations.length > 0) log.info({ migrations }, 'migrated');
-  await checkSecret(db, config.secret ?? secretOfDataFolder(config.dataDir));
+  await checkSecret(db, secret);
   return config.production ? null : createDemo(db);
 }
 
@@ -86,8 +95,15 @@ async function listen(config: Config, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-function makeDeps(config: Config, log: Logger, db: Db, keeper: Keeper, baseUrl: string): Deps {
-  const state: ServiceState = { isStopping: false, forwardedByStrangerAt: null };
+function makeDeps(
+  config: Config,
+  log: Logger,
+  db: Db,
+  secret: string,
+  keeper: Keeper,
+  baseUrl: string,
+): Deps {
+  const state: ServiceState = { isStopping: false, invalidTokens: 0, forwardedByStrangerAt: null };
   return {
     config,
     baseUrl,
@@ -98,6 +114,8 @@ function makeDeps(config: Config, log: Logger, db: Db, keeper: Keeper, baseUrl: 
       onCommit: () => keeper.wake(),
     }),
     findList: createListCache(db),
+    openLink: createLinkOpener(db, secret),
+    secret,
     trust: compileTrust(config.trustProxy),
     log,
     state,

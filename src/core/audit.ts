@@ -207,6 +207,7 @@ function settingsOf(row: SettingsRow): ListSettings {
     postalAddress: row.postal_address as string,
     contact: row.contact as string,
     privacyUrl: row.privacy_url as string,
+    signedLinksOnly: row.signed_links_only === 1,
     defaultLanguage: row.default_language as string,
   };
 }

@@ -1,4 +1,4 @@
-import type { Db } from '../db/connect.js';
+import { engineOf, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
 import {
   columns,
@@ -40,7 +40,7 @@ export async function* readEntriesSince(
   const given = new Set<string>();
   const end = yield* numberedSince(db, listId, { since, start, after: start, given }, options);
 
-  const pending: EntryRow[] = await db('opt_outs')
+  const pending: EntryRow[] = await db(db.raw(`opt_outs ${engineOf(db).byIndex('opt_outs_feed')}`))
     .where({ list_id: listId })
     .whereNull('feed_number')
     .where('recorded_at', '>=', since)

@@ -26,6 +26,8 @@ export interface ListSettings {
   contact: string;
   privacyUrl: string;
   defaultLanguage: string;
+  /** Direct links, one-click and pixel have to be signed. */
+  signedLinksOnly: boolean;
 }
 
 /** What a whitelist may hold beyond the usual, said in so many words. */
@@ -49,6 +51,7 @@ const columnOf: Record<keyof ListSettings, string> = {
   contact: 'contact',
   privacyUrl: 'privacy_url',
   defaultLanguage: 'default_language',
+  signedLinksOnly: 'signed_links_only',
 };
 
 /**
@@ -93,6 +96,7 @@ function checked(
     case 'directLink':
       return oneOf(key, text, ['confirm', 'instant']);
     case 'pixel':
+    case 'signedLinksOnly':
     case 'downloadsFromAnyAddress':
       return value === true ? 1 : 0;
     case 'defaultLanguage':

@@ -28,6 +28,8 @@ export interface List {
   readonly contact: string;
   readonly privacyUrl: string;
   readonly defaultLanguage: string;
+  /** All but the typed form and the server door need a signed link. */
+  readonly signedLinksOnly: boolean;
   /** The tags that this list's mail has; an unknown one at a public door means all mail. */
   readonly tags: ReadonlySet<string>;
   /** The mailers that it is granted to. */
@@ -54,6 +56,7 @@ interface ListRow {
   contact: string;
   privacy_url: string;
   default_language: string;
+  signed_links_only: number;
   created_at: number;
   changed_at: number;
 }
@@ -215,6 +218,7 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     contact: row.contact,
     privacyUrl: row.privacy_url,
     defaultLanguage: row.default_language,
+    signedLinksOnly: row.signed_links_only !== 0,
     tags: await findTags(db, row.id),
     mailerIds: await findGrantees(db, row.id),
     createdAt: row.created_at,

@@ -85,10 +85,16 @@ function readMultipart(contentType: string, body: Buffer): Promise<URLSearchPara
         limits: { fields: mostFields + 1, parts: mostFields + 10, fieldNameSize: 100, fieldSize: formLimit },
       });
       reader.on('field', (name: string, value: string) => form.append(name, value));
-      reader.on('file', (_name: string, file: NodeJS.ReadableStream) => void file.resume());
+      reader.on('file', (_name: string, file: NodeJS.ReadableStream) => {
+        // A file that breaks off says so here as well; an error that nobody hears ends the process.
+        file.on('error', malformed);
+        file.resume();
+      });
       reader.on('error', malformed);
       reader.on('finish', () => resolve(form));
       reader.end(body);
+      // The body is there as a whole: what is not read by now (headers without an end) never will be.
+      setImmediate(malformed);
     } catch {
       malformed();
     }

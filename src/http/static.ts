@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { RequestHandler } from 'express';
-import { projectPath } from '../paths.js';
 import { stylesheet } from './views.js';
 
 /** The one stylesheet. Its link carries a version, so it is kept for a year where that is the current one. */
 export function sendStylesheet(): RequestHandler {
-  const css = readFileSync(projectPath('public', 'signoff.css'));
+  const css = Buffer.from(stylesheet.css);
   return (req, res) => {
     const isCurrent = req.query.v === stylesheet.version;
     res.writeHead(200, {

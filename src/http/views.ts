@@ -11,6 +11,7 @@ import {
   sentence,
   translatorFor,
 } from '../core/languages.js';
+import { reasons } from '../core/receipts.js';
 
 /** What the hosted pages show of a list and of who runs it. */
 export interface PageList {
@@ -67,6 +68,17 @@ export interface ThankYouPage {
   /** The tag that was left; null or `*` for all of the list. */
   readonly tag?: string | null | undefined;
   readonly receipt?: string | null | undefined;
+  /** The forms below the text: undo, and the question why. */
+  readonly afterwards?:
+    { readonly token: string; readonly undoAction: string; readonly reasonAction: string } | undefined;
+}
+
+export interface AfterwardsPage {
+  readonly list: PageList;
+  readonly language: string;
+  readonly baseUrl: string;
+  /** The opt-out was taken back; the reason was noted; it is too late for either. */
+  readonly state: 'undone' | 'reason' | 'expired';
 }
 
 /** 404, 400, 400 (the body broke off), 413, 415, 429, 503, 500. */
@@ -98,17 +110,21 @@ export interface ProblemPage {
 const segmenter = new Intl.Segmenter();
 const longestEmail = 320; // UTF-16 units: what the field takes, and all that a page shows of junk in a link
 
-const file = projectPath('public', 'signoff.css');
+const css = readFileSync(projectPath('public', 'signoff.css'), 'utf8').replace(/\s*\n\s*/g, '');
 
-/** The hosted pages' one stylesheet: they link `{baseUrl}{path}?v={version}`. A new content is a new version. */
+/**
+ * The hosted pages' one stylesheet, without its line ends: they link `{baseUrl}{path}?v={version}`. A new
+ * content is a new version.
+ */
 export const stylesheet = {
-  file,
   path: '/signoff.css',
-  version: createHash('sha256').update(readFileSync(file)).digest('base64url').slice(0, 12),
+  css,
+  version: createHash('sha256').update(css).digest('base64url').slice(0, 12),
 } as const;
 
 const optOutTemplate = compile('opt-out/page.ejs');
 const thankYouTemplate = compile('opt-out/thank-you.ejs');
+const afterwardsTemplate = compile('opt-out/afterwards.ejs');
 const problemTemplate = compile('problem.ejs');
 
 /** The opt-out page: a form, a form that says what is wrong, or one address and one button. */
@@ -166,6 +182,26 @@ export function renderThankYouPage(page: ThankYouPage): string {
     message,
     email: page.email ?? null,
     receipt: page.receipt ?? null,
+    afterwards: page.afterwards
+      ? {
+          undoAction: page.afterwards.undoAction,
+          reasonAction: page.afterwards.reasonAction,
+          hidden: Object.entries({ lang, token: page.afterwards.token }),
+          reasons: reasons.map((code) => ({ code, text: t(`reason.${code}`) })),
+        }
+      : null,
+  });
+}
+
+/** What the forms of the thank-you page come to. */
+export function renderAfterwardsPage(page: AfterwardsPage): string {
+  const frame = frameOf(page, page.list, []);
+  const texts = `afterwards.${page.state}`;
+  return afterwardsTemplate({
+    ...frame,
+    title: frame.t(`${texts}.title`),
+    message: sentence(frame.lang, `${texts}.text`, { list: page.list.name }),
+    isDone: page.state !== 'expired',
   });
 }
 

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { List } from '../core/lists.js';
 import type { Deps } from '../deps.js';
 import { addressOf } from '../http/client-address-of.js';
 import { HttpError } from '../http/http-error.js';
 import { readForm } from '../http/request.js';
 import { sendText } from '../http/respond.js';
-import { getAddress, optOutNow, type Parameters } from './parameters.js';
+import { checkSigned, type Link } from './links.js';
+import { getAddress, optOutNow } from './parameters.js';
 
 /**
  * RFC 8058: a mail client POSTs `List-Unsubscribe=One-Click`, urlencoded or multipart, to the URL of the
@@ -16,9 +16,10 @@ export async function recordOneClick(
   deps: Deps,
   req: IncomingMessage,
   res: ServerResponse,
-  list: List,
-  parameters: Parameters,
+  link: Link,
 ): Promise<void> {
+  checkSigned(link);
+  const { list, parameters } = link;
   const form = await readForm(req);
   if (form.get('List-Unsubscribe')?.trim().toLowerCase() !== 'one-click') {
     throw new HttpError(

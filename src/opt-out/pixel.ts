@@ -1,13 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { List } from '../core/lists.js';
 import type { Deps } from '../deps.js';
-import { NotFound, Refused } from '../errors.js';
+import { Refused } from '../errors.js';
 import { addressOf } from '../http/client-address-of.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
-import { queryOf } from '../http/request.js';
 import { NOT_KEPT, sendNothing } from '../http/respond.js';
-import { getAddress, optOutNow, parametersOf, type Parameters } from './parameters.js';
+import { checkSigned, getLink, type FindLink, type Link } from './links.js';
+import { getAddress, optOutNow } from './parameters.js';
 import { whoAsks } from './who-asks.js';
 
 /** One transparent point. */
@@ -17,17 +16,15 @@ const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA
  * The pixel on a mailer's thank-you page, by its own path. It records on GET by its nature: it stands on
  * mailers' pages, never in a mail, and a list can turn it off.
  */
-export function pixel(deps: Deps) {
-  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
+export function pixel(deps: Deps, find: FindLink) {
+  return async (req: IncomingMessage, res: ServerResponse, id: string): Promise<boolean> => {
     try {
       if (req.method === 'OPTIONS') sendNothing(res, { Allow: 'GET, OPTIONS' });
       else if (req.method !== 'GET')
         throw new HttpError(405, 'method', 'The pixel takes GET alone.', 'GET, OPTIONS');
       else if (whoAsks(req) === 'prefetch') sendNothing(res);
       else {
-        const list = await deps.findList(listId);
-        if (list === null) throw new NotFound('There is no such list.');
-        await recordPixel(deps, req, res, list, parametersOf(queryOf(req)));
+        await recordPixel(deps, req, res, await getLink(find, req, id));
       }
     } catch (error) {
       sendProblemJson(deps, req, res, error);
@@ -40,9 +37,10 @@ export async function recordPixel(
   deps: Deps,
   req: IncomingMessage,
   res: ServerResponse,
-  list: List,
-  parameters: Parameters,
+  link: Link,
 ): Promise<void> {
+  checkSigned(link);
+  const { list, parameters } = link;
   if (!list.pixel) throw new Refused('pixel-off', 'This list takes no opt-outs by pixel.');
   const address = getAddress(parameters);
   await deps.recorder.record([optOutNow(list, address, parameters, 'pixel', addressOf(deps, req).ip)]);

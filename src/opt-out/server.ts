@@ -5,19 +5,18 @@ import { isWhitelisted } from '../core/ip-whitelist.js';
 import type { List } from '../core/lists.js';
 import type { OptOut } from '../core/opt-outs.js';
 import type { Deps } from '../deps.js';
-import { Invalid, NotFound, Refused } from '../errors.js';
+import { Invalid, Refused } from '../errors.js';
 import { addressOf, whitelistAddressOf } from '../http/client-address-of.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
 import { keyOf } from '../http/key.js';
-import { queryOf } from '../http/request.js';
 import { sendJson, sendNothing } from '../http/respond.js';
+import { getLink, type FindLink, type Link } from './links.js';
 import { readNotification } from './notification.js';
 import {
   addressFaults,
   getAddress,
   optOutNow,
-  parametersOf,
   type AddressFault,
   type AddressIn,
   type Parameters,
@@ -28,8 +27,8 @@ import { whoAsks } from './who-asks.js';
  * Server to server, by its own path: GET with one address, or POST with up to 1,000. From the list's
  * whitelist, or with the key of a mailer that the list is granted to.
  */
-export function server(deps: Deps) {
-  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
+export function server(deps: Deps, find: FindLink) {
+  return async (req: IncomingMessage, res: ServerResponse, id: string): Promise<boolean> => {
     try {
       const allow = 'GET, POST, OPTIONS';
       if (req.method === 'OPTIONS') return (sendNothing(res, { Allow: allow }), true);
@@ -37,9 +36,7 @@ export function server(deps: Deps) {
         throw new HttpError(405, 'method', 'Notifications are sent by GET or POST.', allow);
       }
       if (req.method === 'GET' && whoAsks(req) === 'prefetch') return (sendNothing(res), true);
-      const list = await deps.findList(listId);
-      if (list === null) throw new NotFound('There is no such list.');
-      await recordNotification(deps, req, res, list, parametersOf(queryOf(req)));
+      await recordNotification(deps, req, res, await getLink(find, req, id));
     } catch (error) {
       sendProblemJson(deps, req, res, error);
     }
@@ -52,8 +49,7 @@ export async function recordNotification(
   deps: Deps,
   req: IncomingMessage,
   res: ServerResponse,
-  list: List,
-  parameters: Parameters,
+  { list, parameters }: Link,
 ): Promise<void> {
   const { ip, mailerId } = await authorise(deps, req, list);
   const taken: OptOut[] = [];

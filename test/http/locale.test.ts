@@ -83,12 +83,12 @@ describe('The languages', () => {
       .concat(projectPath('views/partials/foot.ejs'), projectPath('src/http/views.ts'))
       .map((file) => readFileSync(file, 'utf8'))
       .join('\n');
-    const used = [...sources.matchAll(/'((?:page|scope|thankYou|footer|problem|address)\.(?!ejs)[\w-]+)'/g)];
+    const used = [...sources.matchAll(/'((?:page|scope|thankYou|reason|footer|problem|address)\.(?!ejs)[\w-]+)'/g)];
     const keys = used.map(([, key = '']) => key);
     for (const key of keys) assert.ok(hasText(key), key);
     for (const key of bareKeys(english)) {
       assert.ok(
-        /^(?:_language|address|problem\.[\w-]+)\./.test(key) || keys.includes(key),
+        /^(?:_language|address|afterwards\.[\w-]+|problem\.[\w-]+|reason)\./.test(key) || keys.includes(key),
         `${key} is unused`,
       );
     }

@@ -127,6 +127,8 @@ describe('One-click', () => {
       'multipart/form-data; boundary=c': `--b\r\n${part}\r\n--b--\r\n`,
       'multipart/form-data': `--b\r\n${part}\r\n--b--\r\n`,
       'multipart/form-data;boundary=b': `--b\r\n${part}`,
+      'multipart/form-data; boundary="b"': `--b\r\n${part.replace('\r\n\r\n', '; filename="x"\r\n\r\n')}`,
+      'Multipart/Form-Data; boundary=b': `--b\r\n${part.replace('\r\n\r\n', '\r\n')}\r\n--b--\r\n`,
     };
     for (const [type, body] of Object.entries(bodies)) {
       const answer = await post().set('Content-Type', type).send(Buffer.from(body));

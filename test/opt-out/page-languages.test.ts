@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import request from 'supertest';
 import type { ListSettings } from '../../src/core/list-settings.js';
 import type { List } from '../../src/core/lists.js';
-import { errorOf, formOf, textOf } from '../support/html.js';
+import { lessReceipt, errorOf, formOf, textOf } from '../support/html.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';
 import { browser } from '../support/visitors.js';
 
@@ -162,6 +162,6 @@ describe('The thank-you text', () => {
     const list = await makeList(service, { thankYou: { en: 'Goodbye' } });
     const first = await thanks(list, 'en');
     assert.match(first, /<bdi>ann@example\.com<\/bdi>/);
-    assert.equal(await thanks(list, 'en'), first);
+    assert.equal(lessReceipt(await thanks(list, 'en')), lessReceipt(first));
   });
 });

@@ -20,6 +20,8 @@ export interface Door {
   readonly isVisit?: boolean;
   /** Several addresses are several opt-outs here. */
   readonly takesSeveral?: boolean;
+  /** Address and tag are the link's own. */
+  readonly isSigned?: boolean;
   /** The address stands without a name. */
   readonly isNameless?: boolean;
   readonly ask: (

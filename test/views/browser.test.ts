@@ -34,7 +34,7 @@ describe('The hosted pages in a browser', function () {
       requests.push(path);
       res.setHeader('Content-Security-Policy', policy);
       if (path === stylesheet.path) {
-        res.writeHead(200, { 'Content-Type': 'text/css' }).end(readFileSync(stylesheet.file));
+        res.writeHead(200, { 'Content-Type': 'text/css' }).end(stylesheet.css);
       } else if (req.method === 'POST') {
         let body = '';
         req.setEncoding('utf8').on('data', (part: string) => (body += part));

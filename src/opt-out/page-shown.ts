@@ -1,0 +1,75 @@
+import type { Request, Response } from 'express';
+import { languages } from '../core/languages.js';
+import type { List } from '../core/lists.js';
+import { EVERYTHING } from '../core/opt-outs.js';
+import { chooseLanguage } from '../http/locale.js';
+import { sendHtml } from '../http/respond.js';
+import { pagePolicy } from '../http/security-headers.js';
+import { renderOptOutPage, type LanguageLink, type PageList } from '../http/views.js';
+import type { Link } from './links.js';
+import { tagOf, type Parameters } from './parameters.js';
+
+export interface PageState {
+  readonly link: Link;
+  readonly language: string;
+  readonly parameters: Parameters;
+  readonly status: 200 | 422;
+  readonly mode: 'form' | 'confirm';
+  readonly errorCode?: string;
+  readonly scope?: 'tag' | 'all';
+}
+
+export function sendPage(req: Request, res: Response, state: PageState): void {
+  const { link, language, parameters, status, mode, errorCode, scope } = state;
+  const { list } = link;
+  const tag = tagOf(list, parameters.tag);
+  const html = renderOptOutPage({
+    list: pageListOf(list),
+    language,
+    baseUrl: '',
+    mode,
+    email: parameters.email?.slice(0, 320),
+    errorCode,
+    tag: tag === EVERYTHING ? null : tag,
+    scope,
+    mailer: parameters.mailer === null ? null : parameters.mailer.slice(0, 9),
+    ...(link.isSigned ? { action: `${link.path}/opt-out` } : {}),
+    redirectHost: list.redirect === null ? null : new URL(list.redirect.origin).host,
+    languageLinks: languageLinksOf(link, language, parameters),
+  });
+  res.setHeader('Content-Security-Policy', pagePolicy(list.redirect?.origin ?? null));
+  sendHtml(req, res, status, html);
+}
+
+export function pageListOf(list: List): PageList {
+  return {
+    publicId: list.publicId,
+    name: list.name,
+    // Somebody has to stand under the page.
+    operatorName: list.operatorName || list.name,
+    postalAddress: list.postalAddress || null,
+    contact: list.contact || null,
+    privacyUrl: list.privacyUrl || null,
+  };
+}
+
+export function languageOf(req: Request, params: URLSearchParams, list: List): string {
+  return chooseLanguage({
+    query: params.get('lang'),
+    acceptLanguage: req.headers['accept-language'],
+    fallback: list.defaultLanguage,
+  });
+}
+
+/** The same page in each language. A signed link holds address and tag itself. */
+function languageLinksOf(link: Link, current: string, parameters: Parameters): LanguageLink[] {
+  const { email, tag, mailer } = parameters;
+  const carried = link.isSigned ? { mailer } : { email, tag, mailer };
+  return languages.map(({ code, name }) => {
+    const query = new URLSearchParams({ lang: code });
+    for (const [key, value] of Object.entries(carried)) {
+      if (value !== null) query.set(key, value.slice(0, 320));
+    }
+    return { code, name, href: `${link.path}?${query.toString()}`, current: code === current };
+  });
+}
