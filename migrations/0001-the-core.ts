@@ -171,9 +171,9 @@ export async function up(db: Knex): Promise<void> {
   await insertMissing(db, 'leases', { name: 'keeper' });
 }
 
-export async function down(): Promise<void> {
+export function down(): Promise<void> {
   // Opt-outs are legal acts: no step back deletes them.
-  throw new Error('The core has no way back.');
+  return Promise.reject(new Error('The core has no way back.'));
 }
 
 interface Types {

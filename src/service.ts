@@ -14,6 +14,7 @@ import { checkSecret, secretOfDataFolder } from './core/secret.js';
 import { checkDurability, connect, type Db } from './db/connect.js';
 import { migrate } from './db/migrate.js';
 import type { Deps, ServiceState } from './deps.js';
+import { StartRefused } from './errors.js';
 import { compileTrust } from './http/client-address.js';
 import { startKeeper, type Keeper } from './keeper/keeper.js';
 
@@ -37,15 +38,12 @@ export interface Service {
  * @throws StartRefused where it must not run as it is set up; nothing is left open then.
  */
 export async function startService(config: Config, log: Logger): Promise<Service> {
-  const db = connect(config.databaseUrl, {
-    timeoutMs: config.databaseTimeoutMs,
-    poolSize: config.databasePool,
-  });
+  const db = await openDatabase(config);
+  const server = createServer({ maxHeaderSize: 16 * 1024 });
   let keeper: Keeper | undefined;
   try {
     const secret = config.secret ?? secretOfDataFolder(config.dataDir);
-    const demo = await prepareDatabase(config, log, db, secret);
-    const server = createServer({ maxHeaderSize: 16 * 1024 });
+    await prepareDatabase(config, log, db, secret);
     const port = await listen(config, server);
     const startedKeeper = startKeeper(
       db,
@@ -62,16 +60,33 @@ export async function startService(config: Config, log: Logger): Promise<Service
       config.baseUrl ?? `http://localhost:${port}`,
     );
     server.on('request', createApp(deps));
+    // Last, since its key is shown only once: a start that fails must not use it up.
+    const demo = config.production ? null : await createDemo(db);
     log.info({ host: config.host, port, base_url: deps.baseUrl }, 'listening');
     return { deps, keeper: startedKeeper, port, demo, stop: () => stop(deps, startedKeeper, server) };
   } catch (error) {
+    server.close();
     await keeper?.stop();
     await db.destroy();
     throw error;
   }
 }
 
-async function prepareDatabase(config: Config, log: Logger, db: Db, secret: string): Promise<Demo | null> {
+/** @throws StartRefused for a database that cannot be reached, or is none. */
+async function openDatabase(config: Config): Promise<Db> {
+  let db: Db | undefined;
+  try {
+    db = connect(config.databaseUrl, { timeoutMs: config.databaseTimeoutMs, poolSize: config.databasePool });
+    await db.raw('SELECT 1');
+    return db;
+  } catch (error) {
+    await db?.destroy();
+    if (error instanceof StartRefused) throw error;
+    throw new StartRefused(`The database of DATABASE_URL cannot be used: ${(error as Error).message}`);
+  }
+}
+
+async function prepareDatabase(config: Config, log: Logger, db: Db, secret: string): Promise<void> {
   const accepted = await checkDurability(db, config.acceptLosingOptOuts);
   if (accepted.length > 0) {
     log.warn({ accepted }, 'acknowledged opt-outs can be lost, as ACCEPT_LOSING_OPT_OUTS says');
@@ -79,7 +94,6 @@ async function prepareDatabase(config: Config, log: Logger, db: Db, secret: stri
   const migrations = await migrate(db);
   if (migrations.length > 0) log.info({ migrations }, 'migrated');
   await checkSecret(db, secret);
-  return config.production ? null : createDemo(db);
 }
 
 async function listen(config: Config, server: Server): Promise<number> {
@@ -89,7 +103,10 @@ async function listen(config: Config, server: Server): Promise<number> {
   server.keepAliveTimeout = 65_000;
   server.maxConnections = config.maxConnections;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message;
+      reject(new StartRefused(`HOST ${config.host}, PORT ${config.port} cannot be listened on: ${why}.`));
+    });
     server.listen(config.port, config.host, resolve);
   });
   return (server.address() as AddressInfo).port;

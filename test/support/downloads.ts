@@ -61,5 +61,5 @@ export function octetsOf(
 /** A list's access log, oldest first. */
 export async function accessLogOf(service: TestService, { list }: Downloadable): Promise<DownloadRow[]> {
   const rows = await service.deps.db<DownloadRow>('downloads').where({ list_id: list.id }).orderBy('id');
-  return rows as DownloadRow[];
+  return rows;
 }

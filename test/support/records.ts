@@ -9,7 +9,7 @@ export async function rowsOf({ deps }: TestService, list: List): Promise<OptOutR
     .db<OptOutRecord>('opt_outs')
     .where({ list_id: list.id })
     .orderBy(['address', 'tag']);
-  return rows as OptOutRecord[];
+  return rows;
 }
 
 /** The addresses of a list, in order. */
