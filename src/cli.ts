@@ -3,6 +3,7 @@ import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { addAccountCommands } from './cli/account.js';
 import { addAuditCommand } from './cli/audit.js';
+import { addLinksCommands } from './cli/links.js';
 import { addListCommands } from './cli/list.js';
 import { addMailerCommands } from './cli/mailer.js';
 import { addMigrateCommand } from './cli/migrate.js';
@@ -25,6 +26,7 @@ addAccountCommands(program);
 addListCommands(program);
 addMailerCommands(program);
 addOptOutCommands(program);
+addLinksCommands(program);
 addAuditCommand(program);
 
 program.addHelpText(

@@ -14,15 +14,44 @@ const wholeNumber = (min: number, max: number) =>
     .transform(Number)
     .refine((n) => n >= min && n <= max, `must be a whole number from ${min} to ${max}`);
 
+const baseUrl = z.string().transform((text, context) => {
+  const url = readUrl(text);
+  const isOrigin =
+    url !== null &&
+    /^https?:$/.test(url.protocol) &&
+    url.pathname === '/' &&
+    url.search + url.hash + url.username + url.password === '';
+  if (isOrigin) return url.origin;
+  context.addIssue('must be an origin such as https://out.example.com: http or https, and no path');
+  return z.NEVER;
+});
+
+const databaseUrl = z.string().refine((text) => {
+  const url = readUrl(text);
+  const isServer = url !== null && /^(mysql|mariadb):$/.test(url.protocol) && url.pathname.length > 1;
+  return isServer || /^sqlite:\/\/./.test(text);
+}, 'must be mysql://user:password@host/database, mariadb://… or sqlite:///file');
+
+const trustProxy = z.string().transform((text, context) => {
+  const proxies = text.split(/[\s,]+/).filter(Boolean);
+  try {
+    compileTrust(proxies);
+    return proxies;
+  } catch (error) {
+    context.addIssue((error as Error).message);
+    return z.NEVER;
+  }
+});
+
 const environment = z.object({
-  NODE_ENV: z.string().default('development'),
+  NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
   HOST: z.string().default('127.0.0.1'),
   PORT: wholeNumber(0, 65_535).default(3000),
-  BASE_URL: z.string().optional(),
-  DATABASE_URL: z.string().optional(),
+  BASE_URL: baseUrl.optional(),
+  DATABASE_URL: databaseUrl.optional(),
   DATA_DIR: z.string().default('data'),
   SIGNOFF_SECRET: z.string().min(32, 'must be at least 32 characters').max(512).optional(),
-  TRUST_PROXY: z.string().default(''),
+  TRUST_PROXY: trustProxy.default([]),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info'),
   ACCEPT_LOSING_OPT_OUTS: z.enum(['no', 'yes']).default('no'),
   DATABASE_POOL: wholeNumber(3, 200).default(10),
@@ -70,45 +99,27 @@ export function loadEnvFile(): void {
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(given);
-  if (!parsed.success) {
-    throw refusal(parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`));
-  }
+  const problems = [
+    ...(parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []),
+    ...(given.NODE_ENV === 'production' ? missingInProduction(given) : []),
+  ];
+  if (!parsed.success || problems.length > 0) throw refusal(problems);
+
   const e = parsed.data;
   const production = e.NODE_ENV === 'production';
-  const problems: string[] = [];
-
-  if (production && e.SIGNOFF_SECRET === undefined) {
-    problems.push('SIGNOFF_SECRET is needed in production (for example: openssl rand -base64 32)');
-  }
-  if (production && e.BASE_URL === undefined) {
-    problems.push('BASE_URL is needed in production: the address under which recipients reach this service');
-  }
-  const baseUrl = e.BASE_URL === undefined ? null : originOf(e.BASE_URL);
-  if (baseUrl === undefined) {
-    problems.push('BASE_URL must be an origin such as https://out.example.com: http or https, and no path');
-  }
-  const trustProxy = e.TRUST_PROXY.split(/[\s,]+/).filter(Boolean);
-  try {
-    compileTrust(trustProxy);
-  } catch (error) {
-    problems.push(`TRUST_PROXY ${(error as Error).message}`);
-  }
   const dataDir = path.resolve(e.DATA_DIR === 'data' ? projectPath('data') : e.DATA_DIR);
-  const databaseUrl = e.DATABASE_URL ?? `sqlite://${path.join(dataDir, 'signoff.db')}`;
-  if (!/^(mysql|mariadb|sqlite):\/\/./.test(databaseUrl)) {
-    problems.push('DATABASE_URL must begin with mysql://, mariadb:// or sqlite://');
-  }
-  if (problems.length > 0 || baseUrl === undefined) throw refusal(problems);
-
+  const databaseUrl =
+    e.DATABASE_URL ??
+    `sqlite://${encodeURI(path.join(dataDir, 'signoff.db')).replace(/[?#]/g, encodeURIComponent)}`;
   return {
     production,
     host: e.HOST,
     port: e.PORT,
-    baseUrl,
+    baseUrl: e.BASE_URL ?? null,
     databaseUrl,
     dataDir,
     secret: e.SIGNOFF_SECRET ?? null,
-    trustProxy,
+    trustProxy: e.TRUST_PROXY,
     logLevel: e.LOG_LEVEL,
     acceptLosingOptOuts: e.ACCEPT_LOSING_OPT_OUTS === 'yes',
     databasePool: e.DATABASE_POOL,
@@ -121,14 +132,14 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   };
 }
 
-function originOf(text: string): string | undefined {
-  const url = readUrl(text);
-  const isOrigin =
-    url !== null &&
-    /^https?:$/.test(url.protocol) &&
-    url.pathname === '/' &&
-    url.search + url.hash + url.username + url.password === '';
-  return isOrigin ? url.origin : undefined;
+function missingInProduction(given: Readonly<Record<string, string | undefined>>): string[] {
+  const needed = {
+    SIGNOFF_SECRET: 'is needed in production (for example: openssl rand -base64 32)',
+    BASE_URL: 'is needed in production: the address under which recipients reach this service',
+  };
+  return Object.entries(needed).flatMap(([name, why]) =>
+    given[name] === undefined ? [`${name} ${why}`] : [],
+  );
 }
 
 function refusal(problems: string[]): StartRefused {

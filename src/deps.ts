@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
 import type { OpenLink } from './core/link-opener.js';
@@ -5,6 +6,7 @@ import type { FindList } from './core/list-cache.js';
 import type { Recorder } from './core/recorder.js';
 import type { Db } from './db/connect.js';
 import type { Trust } from './http/client-address.js';
+import type { Keeper } from './keeper/keeper.js';
 
 /** What every door is given, once. */
 export interface Deps {
@@ -13,6 +15,7 @@ export interface Deps {
   readonly baseUrl: string;
   readonly db: Db;
   readonly recorder: Recorder;
+  readonly keeper: Keeper;
   readonly findList: FindList;
   readonly openLink: OpenLink;
   /** The installation's secret. */
@@ -22,9 +25,11 @@ export interface Deps {
   readonly state: ServiceState;
 }
 
-/** What changes while the service runs, and `/readyz` tells. */
+/** What changes while the service runs. */
 export interface ServiceState {
   isStopping: boolean;
+  /** Downloads under way: what is left of them when the service stops is reset, never ended. */
+  readonly downloads: Set<ServerResponse>;
   /** Signed links that did not open: a lost secret shows here. */
   invalidTokens: number;
   /** When a forwarding header last came from a peer that TRUST_PROXY does not name: UTC milliseconds. */

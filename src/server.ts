@@ -29,9 +29,19 @@ try {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 } catch (error) {
-  const known = error instanceof StartRefused;
-  process.stderr.write(known ? `${error.message}\n` : `Signoff could not start: ${(error as Error).stack}\n`);
+  process.stderr.write(`${whyNot(error)}\n`);
   process.exit(1);
+}
+
+/** What an operator can mend is told in a sentence; for the rest, where it happened is what helps. */
+function whyNot(error: unknown): string {
+  if (error instanceof StartRefused) return error.message;
+  const { code, message, stack } = error as Error & { code?: string };
+  if (code === 'EACCES') return `Signoff could not start: it is not allowed to (${message}).`;
+  const isDatabase = code !== undefined && /^(E[A-Z]+|ER_\w+|PROTOCOL_\w+|SQLITE_\w+)$/.test(code);
+  if (isDatabase)
+    return `Signoff could not start: the database of DATABASE_URL cannot be used (${code}: ${message}).`;
+  return `Signoff could not start: ${stack ?? message}`;
 }
 
 function demoText(baseUrl: string, { list, accessKey }: Demo): string {

@@ -120,11 +120,17 @@ function makeDeps(
   keeper: Keeper,
   baseUrl: string,
 ): Deps {
-  const state: ServiceState = { isStopping: false, invalidTokens: 0, forwardedByStrangerAt: null };
+  const state: ServiceState = {
+    isStopping: false,
+    downloads: new Set(),
+    invalidTokens: 0,
+    forwardedByStrangerAt: null,
+  };
   return {
     config,
     baseUrl,
     db,
+    keeper,
     recorder: createRecorder(db, {
       queueRows: config.recordQueueRows,
       timeoutMs: config.databaseTimeoutMs,
@@ -150,6 +156,8 @@ async function stop(
   const idle = setInterval(() => server.closeIdleConnections(), 50);
   const deadline = setTimeout(() => {
     log.warn('some requests outlasted STOP_SECONDS and were cut off');
+    // A connection that is closed in order would make a broken-off file look whole to HTTP/1.0.
+    for (const res of state.downloads) res.socket?.resetAndDestroy();
     server.closeAllConnections();
   }, config.stopMs);
   await closed;

@@ -1,9 +1,9 @@
 /**
- * `npm test`: type-check and lint, then every test on SQLite, then every test on MariaDB or MySQL.
+ * `npm test`: type-check, lint and build, then every test on SQLite, then every test on MariaDB or MySQL.
  *
  *   npm test -- [--only sqlite|mysql] [--fast] [Mocha's arguments and spec files]
  *
- * --fast leaves out type-check and lint. The server is one of our own, unless SIGNOFF_TEST_MYSQL_URL
+ * --fast leaves out type-check, lint and build. The server is one of our own, unless SIGNOFF_TEST_MYSQL_URL
  * names one. With CI=true, whatever is skipped counts as failed. The last line holds the totals.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -30,7 +30,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 const { engines, isFast, mochaArguments } = readArguments(process.argv.slice(2));
 const totals: Totals = { passed: 0, failed: [], skipped: [] };
-if (!isFast) await Promise.all(['typecheck', 'lint'].map(checkSources));
+if (!isFast) await Promise.all(['typecheck', 'lint', 'build'].map(checkSources));
 for (const engine of engines) await (engine === 'sqlite' ? testOn('sqlite', {}) : testOnMysql());
 report();
 
@@ -83,9 +83,10 @@ async function testOnMysql(): Promise<void> {
 async function testOn(engine: string, environment: Record<string, string>): Promise<void> {
   console.log(`\nTests on ${engine}`);
   const file = path.join(folder, `${engine}.json`);
-  const child = start(process.execPath, mochaCommand(), {
+  const child = start(process.execPath, mochaCommand(engine), {
     ...environment,
     SIGNOFF_TEST_ENGINE: engine,
+    SIGNOFF_TEST_BUILT: isBuilt() ? 'yes' : 'no',
     SIGNOFF_TEST_TOTALS: file,
   });
   let lingersSince: number | null = null;
@@ -116,8 +117,16 @@ function wrongWith(found: Totals | null, code: number | null): string | null {
   return code !== 0 && found.failed.length === 0 ? `Mocha ended with code ${code}` : null;
 }
 
-/** Mocha with the settings of .mocharc.json; all tests, where none are named. */
-function mochaCommand(): string[] {
+/** `--fast` builds nothing: what stands in dist/ may be older than the source. */
+function isBuilt(): boolean {
+  return !isFast && !totals.failed.includes('npm run build');
+}
+
+/**
+ * Mocha with the settings of .mocharc.json; all tests, where none are named. The views know no database:
+ * Chromium looks at them in the first run alone.
+ */
+function mochaCommand(engine: string): string[] {
   const namesSpecs = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
   return [
     '--import=tsx',
@@ -125,6 +134,7 @@ function mochaCommand(): string[] {
     ...['--reporter', path.join(root, 'test/support/reporter.ts')],
     ...(isCi ? ['--forbid-only'] : []),
     ...mochaArguments,
+    ...(engines[0] === engine ? [] : ['--ignore', 'test/views/**']),
     ...(namesSpecs ? [] : ['test/**/*.test.ts']),
   ];
 }

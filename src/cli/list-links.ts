@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../config.js';
 import { linksOf, type ListLinks } from '../core/links.js';
+import type { List } from '../core/lists.js';
 import { Refused } from '../errors.js';
 import { chosenList, listArgument } from './arguments.js';
 import { print, printJson } from './output.js';
@@ -37,15 +38,17 @@ Examples:
     .action((text: string, options: { mergeTag: string; json?: true }) =>
       withSession(async (session) => {
         const found = await reading(session, (db) => chosenList(db, text));
-        const links = linksOf(baseUrlOf(session.config), found, options.mergeTag);
-        const pasted = snippetsOf(links);
+        const baseUrl = baseUrlOf(session.config);
+        const links = linksOf(baseUrl, found, options.mergeTag);
+        const pasted = { ...snippetsOf(links), ...signedSnippetsOf(baseUrl, found) };
         if (options.json) printJson({ ...addressesOf(links), merge_tag: options.mergeTag, ...pasted });
-        else print(linksText(links, pasted));
+        else print(linksText(found, links, pasted));
       }),
     );
 }
 
-function baseUrlOf({ baseUrl, port }: Config): string {
+/** What every link that is given out begins with. */
+export function baseUrlOf({ baseUrl, port }: Config): string {
   if (baseUrl !== null) return baseUrl;
   if (port === 0) throw new Refused('no-base-url', 'BASE_URL is needed for links where PORT is 0.');
   return `http://localhost:${port}`;
@@ -68,7 +71,21 @@ function snippetsOf({ page, directLink, pixel, notify, download }: ListLinks) {
   };
 }
 
-function linksText(links: ListLinks, pasted: ReturnType<typeof snippetsOf>): string {
+/** A token is one recipient's: what is printed here is where it goes, and how to get them. */
+function signedSnippetsOf(baseUrl: string, { publicId }: List) {
+  return {
+    signed_link: `${baseUrl}/o/TOKEN`,
+    signed_links_mint: `signoff links mint FILE --list ${publicId} --output FILE`,
+    signed_headers: `signoff links headers --list ${publicId} ADDRESS`,
+  };
+}
+
+type Pasted = ReturnType<typeof snippetsOf> & ReturnType<typeof signedSnippetsOf>;
+
+function linksText({ signedLinksOnly }: List, links: ListLinks, pasted: Pasted): string {
+  const only = signedLinksOnly
+    ? '\n  This list takes direct links, one-click and the pixel by signed links alone: those above are refused.'
+    : '';
   return `The hosted page, for the foot of every mail
   ${links.page}
   ${pasted.footer_html}
@@ -88,6 +105,12 @@ The pixel, for a thank-you page of your own, never for a mail
 Server to server, from the IP whitelist or with an access key
   ${links.notify}
   ${pasted.notify_curl}
+
+Signed links, instead of the direct link, in headers and for the pixel: no address stands in them, and nobody
+can make one for somebody else. A link for each line of a file, and the headers for one address:${only}
+  ${pasted.signed_link}
+  ${pasted.signed_links_mint}
+  ${pasted.signed_headers}
 
 The download, for a mailer that the list is granted to (signoff mailer --help)
   ${links.download}

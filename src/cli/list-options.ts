@@ -9,6 +9,7 @@ export interface ListOptions {
   readonly state?: string;
   readonly directLink?: string;
   readonly pixel?: 'on' | 'off';
+  readonly signedLinksOnly?: 'yes' | 'no';
   readonly thankYou?: Readonly<Record<string, string>>;
   readonly redirect?: string;
   readonly ipWhitelist?: string;
@@ -40,6 +41,12 @@ export function addListOptions(command: Command): Command {
       ).choices(['confirm', 'instant']),
     )
     .addOption(new Option('--pixel <switch>', 'whether the pixel records opt-outs').choices(['on', 'off']))
+    .addOption(
+      new Option(
+        '--signed-links-only <y/n>',
+        'yes: direct links, one-click and the pixel work by signed links alone (signoff links --help)',
+      ).choices(['yes', 'no']),
+    )
     .option(
       '--thank-you <LANG=TEXT>',
       'Markdown for the thank-you page in one language: LANG=TEXT, LANG=@FILE, or LANG= for the built-in text; repeatable',
@@ -83,13 +90,22 @@ export function addWhitelistOptions(command: Command, explanation: string): Comm
 
 export function settingsOf(options: ListOptions): Partial<ListSettings> {
   const { internalName, name, state, directLink, pixel, thankYou, redirect, ipWhitelist } = options;
-  const { downloadsFromAnyAddress, operatorName, postalAddress, contact, privacyUrl, language } = options;
+  const {
+    signedLinksOnly,
+    downloadsFromAnyAddress,
+    operatorName,
+    postalAddress,
+    contact,
+    privacyUrl,
+    language,
+  } = options;
   const settings = {
     internalName,
     name,
     state,
     directLink,
     pixel: pixel === undefined ? undefined : pixel === 'on',
+    signedLinksOnly: signedLinksOnly === undefined ? undefined : signedLinksOnly === 'yes',
     thankYou,
     redirectTemplate: redirect,
     ipWhitelist,

@@ -23,7 +23,7 @@ export async function createAccount(db: Db, name: string): Promise<Account> {
 }
 
 export async function listAccounts(db: Db): Promise<Account[]> {
-  return (await db<AccountRow>('accounts').orderBy('id')).map((row) => accountOf(row));
+  return (await db<AccountRow>('accounts').orderBy('id').limit(10_000)).map((row) => accountOf(row));
 }
 
 /** @throws NotFound */

@@ -14,9 +14,16 @@ export interface Demo {
  *
  * @returns null where there is an account already: then nothing is made.
  */
-export async function createDemo(db: Db): Promise<Demo | null> {
-  const standing: unknown = await db('accounts').first('id');
-  if (standing !== undefined) return null;
+export function createDemo(db: Db): Promise<Demo | null> {
+  return db.transaction(async (trx) => {
+    // Of several processes that start on an empty database at once, one comes first.
+    await trx('feed').where({ id: 1 }).forUpdate().first('id');
+    const standing: unknown = await trx('accounts').first('id');
+    return standing === undefined ? makeDemo(trx) : null;
+  });
+}
+
+async function makeDemo(db: Db): Promise<Demo> {
   const actor = 'demo';
   const account = await createAccount(db, 'Demo account');
   const list = await createList(

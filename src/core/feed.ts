@@ -207,7 +207,7 @@ export async function markFeed(db: Db, clock: () => number = Date.now): Promise<
   const at = clock();
   const newest = await db<{ at: number; number: number }>('feed_marks').orderBy('at', 'desc').first();
   if (newest !== undefined && (newest.number === feed.lastNumber || newest.at > at - markEveryMs)) return;
-  await db('feed_marks').insert({ at, number: feed.lastNumber }).onConflict('at').ignore();
+  await db('feed_marks').insert({ at, number: feed.lastNumber }).onConflict('at').merge({ at });
 }
 
 /** How far apart the clocks of nodes may be. */
@@ -234,6 +234,30 @@ export async function getFeed(db: Db): Promise<Feed> {
     .first();
   if (row === undefined) throw new Error('the feed has no row: run signoff migrate');
   return { epoch: row.epoch, lastNumber: row.last_number, purgedNumber: row.purged_number };
+}
+
+/**
+ * How long the keeper's work has been waiting: since when a change has had no number, or an expiry has
+ * been due. Of many waiting changes one is looked at, so the time is a lower bound.
+ *
+ * @returns UTC milliseconds; null where nothing waits.
+ */
+export async function workWaitsSince(db: Db, at = Date.now()): Promise<number | null> {
+  const { straightJoin } = engineOf(db);
+  const result: unknown = await db.raw(
+    `SELECT o.recorded_at, o.last_at, o.removed_at FROM lists ${straightJoin} opt_outs AS o
+       ON o.list_id = lists.id AND o.feed_number IS NULL LIMIT 1`,
+  );
+  const [row] = rowsOf<{ recorded_at: number; last_at: number; removed_at: number | null }>(db, result);
+  const due = await db<{ expires_at: number }>('expiries')
+    .where('expires_at', '<=', at)
+    .orderBy('expires_at')
+    .first('expires_at');
+  const since = [
+    ...(row === undefined ? [] : [Math.max(row.recorded_at, row.last_at, row.removed_at ?? 0)]),
+    ...(due === undefined ? [] : [due.expires_at]),
+  ];
+  return since.length === 0 ? null : Math.min(...since);
 }
 
 /** Whether rows of a list wait for their numbers, or for the removal that their expiry brings. */

@@ -35,17 +35,13 @@ export function secretOfDataFolder(dataDir: string): string {
  */
 export async function checkSecret(db: Db, secret: string): Promise<void> {
   const fingerprint = createHmac('sha256', secret).update('signoff: fingerprint of the secret').digest('hex');
-  const row = await db<{ name: string; value: string }>('installation')
-    .where({ name: 'secret-fingerprint' })
-    .first('value');
-  if (row === undefined) {
-    await db('installation')
-      .insert({ name: 'secret-fingerprint', value: fingerprint })
-      .onConflict('name')
-      .ignore();
-    return checkSecret(db, secret);
+  const name = 'secret-fingerprint';
+  const standing = () => db<{ name: string; value: string }>('installation').where({ name }).first('value');
+  if ((await standing()) === undefined) {
+    // Of several processes that come here at once, the first one's stays.
+    await db('installation').insert({ name, value: fingerprint }).onConflict('name').merge({ name });
   }
-  if (row.value !== fingerprint) {
+  if ((await standing())?.value !== fingerprint) {
     throw new StartRefused(
       'SIGNOFF_SECRET (or the secret file in the data folder) is not the one this database was set up with. Start with the old one.',
     );

@@ -31,7 +31,7 @@ export function isDatabaseUnavailable(db: Db, error: unknown): boolean {
   return (
     engineOf(db).isUnavailable(error) ||
     (error instanceof Error && /KnexTimeoutError|TimeoutError/.test(error.name)) ||
-    (error instanceof Error && /aborted|Unable to acquire a connection/.test(error.message))
+    (error instanceof Error && /^(aborted|Unable to acquire a connection)/.test(error.message))
   );
 }
 

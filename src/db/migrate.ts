@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
 import * as theCore from '../../migrations/0001-the-core.js';
 import * as signedLinks from '../../migrations/0002-signed-links.js';
+import { StartRefused } from '../errors.js';
 import type { Db } from './connect.js';
 
 /** Oldest first. A migration's name is its file's, and never changes once released. */
@@ -32,6 +33,7 @@ export async function migrate(db: Db, patienceMs = lockPatienceMs): Promise<stri
     disableMigrationsListValidation: true,
   };
   const deadline = Date.now() + patienceMs;
+  let isBroken = false;
   for (;;) {
     try {
       const [, names] = (await db.migrate.latest(config)) as [number, string[]];
@@ -39,8 +41,13 @@ export async function migrate(db: Db, patienceMs = lockPatienceMs): Promise<stri
       return names;
     } catch (error) {
       if ((error as { name?: string }).name !== 'MigrationLocked') throw error;
-      if (Date.now() >= deadline) await db.migrate.forceFreeMigrationsLock(config);
-      else await new Promise((resolve) => setTimeout(resolve, 250));
+      if (Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 250));
+      else if (isBroken)
+        throw new StartRefused('Other processes keep migrating this database. Start again later.');
+      else {
+        await db.migrate.forceFreeMigrationsLock(config);
+        isBroken = true;
+      }
     }
   }
 }
@@ -51,5 +58,5 @@ async function startFeed(db: Db): Promise<void> {
   if (standing !== undefined) return;
   const row = { id: 1, epoch: randomBytes(9).toString('base64url'), last_number: 0 };
   // Of two processes that come here at once, the second one's row is the one too many.
-  await db('feed').insert(row).onConflict('id').ignore();
+  await db('feed').insert(row).onConflict('id').merge({ id: 1 });
 }

@@ -31,6 +31,10 @@ const unavailableCodes = new Set([
   'ER_ERROR_ON_WRITE',
   'ER_TOO_MANY_USER_CONNECTIONS',
   'ER_OUT_OF_RESOURCES',
+  'ER_ERROR_DURING_COMMIT',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'EMFILE',
 ]);
 
 /** 1213 deadlock, 1205 lock wait, 1047 a Galera node that is not ready: the statement left nothing behind. */

@@ -45,7 +45,7 @@ export async function authoriseDownload(deps: Deps, req: IncomingMessage, list: 
   throw new Refused(
     'not-whitelisted',
     isEmpty
-      ? `${seen}: it has none yet, and gives no downloads without one. Its owner can add your address in the list's settings (signoff list edit --ip-whitelist).`
+      ? `${seen}. The list has no IP whitelist yet, and gives no downloads without one: its owner can add your address in its settings (signoff list edit --ip-whitelist).`
       : `${seen}. Ask its owner to add it.`,
   );
 }

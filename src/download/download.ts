@@ -28,7 +28,7 @@ const allow = 'GET, HEAD, OPTIONS';
 
 /** `GET /l/:list/download`: the suppression list, to those who may have it. */
 export function download(deps: Deps) {
-  let underWay = 0;
+  const underWay = deps.state.downloads;
 
   return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
     try {
@@ -41,13 +41,13 @@ export function download(deps: Deps) {
         const downloader = await authoriseDownload(deps, req, list);
         const request = readDownloadRequest(list, queryOf(req));
         checkFormat(downloader.mailer, request.format);
-        if (underWay >= deps.config.downloadsAtOnce)
+        if (underWay.size >= deps.config.downloadsAtOnce)
           throw new Unavailable('too many downloads are under way');
-        underWay++;
+        underWay.add(res);
         try {
           await answer(deps, req, res, list, downloader, request);
         } finally {
-          underWay--;
+          underWay.delete(res);
         }
       }
     } catch (error) {
@@ -117,7 +117,7 @@ async function answer(
         ? readEntriesSince(db, list.id, request.since, options)
         : readEntries(db, list.id, options);
   const written = { entries: 0 };
-  res.setTimeout(stallMs, () => res.destroy());
+  res.setTimeout(stallMs, () => res.socket?.resetAndDestroy());
   const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
     objectMode: false,
   });

@@ -1,7 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
-import { getFeed } from '../core/feed.js';
+import { getFeed, workWaitsSince } from '../core/feed.js';
+import { isPrivateIp } from '../core/ip-whitelist.js';
 import { findLease } from '../core/leases.js';
 import type { Deps } from '../deps.js';
+import { addressOf } from './client-address-of.js';
 import { sendJson } from './respond.js';
 
 /** The process runs. Says nothing about the database: restarting the process would not mend that. */
@@ -17,13 +20,19 @@ const strangerMs = 24 * 60 * 60_000;
  * A keeper that is late is told, but takes no process out: opt-outs are taken without it.
  */
 export function readyz(deps: Deps): RequestHandler {
-  return async (_req, res) => {
-    const { db, state, recorder } = deps;
+  return async (req, res) => {
+    const { db, state } = deps;
     if (state.isStopping) return sendJson(res, 503, { status: 'stopping' }, { 'Retry-After': '5' });
     try {
-      const feed = await getFeed(db);
+      const waitsSince = await workWaitsSince(db);
       const lease = await findLease(db, 'keeper');
-      const lateForMs = lease === null ? lateMs : Math.max(0, Date.now() - lease.expiresAt);
+      const now = Date.now();
+      const lateForMs = Math.max(
+        0,
+        now - (waitsSince ?? now),
+        now - (deps.keeper.troubledSince() ?? now),
+        now - (lease?.expiresAt ?? now - lateMs),
+      );
       const warnings: string[] = [];
       if (lateForMs >= lateMs)
         warnings.push('keeper: nobody has numbered changes or expired opt-outs lately');
@@ -33,10 +42,9 @@ export function readyz(deps: Deps): RequestHandler {
       }
       sendJson(res, 200, {
         status: 'ready',
-        feed: { last_number: feed.lastNumber },
         keeper: { late_ms: lateForMs },
-        recorder: recorder.load(),
         warnings,
+        ...(isOperator(deps, req) ? await figures(deps) : {}),
       });
     } catch (error) {
       deps.log.warn({ err: error }, 'not ready');
@@ -48,4 +56,15 @@ export function readyz(deps: Deps): RequestHandler {
       );
     }
   };
+}
+
+/** From outside, these would tell how many people leave. */
+function isOperator(deps: Deps, req: IncomingMessage): boolean {
+  const { ip, forwardedByStranger } = addressOf(deps, req);
+  return ip !== null && isPrivateIp(ip) && !forwardedByStranger;
+}
+
+async function figures({ db, recorder }: Deps) {
+  const feed = await getFeed(db);
+  return { feed: { last_number: feed.lastNumber }, recorder: recorder.load() };
 }

@@ -7,6 +7,7 @@ import {
   getLanguage,
   hasText,
   isLanguage,
+  languages,
   plainSentence,
   sentence,
   translatorFor,
@@ -27,11 +28,12 @@ export interface PageList {
   readonly privacyUrl: string | null;
 }
 
-export interface LanguageLink {
-  readonly code: string;
-  readonly name: string;
-  readonly href: string;
-  readonly current: boolean;
+/** The footer's choice of language: a form for GET, with one button for each language. */
+export interface LanguageForm {
+  /** The page's own path. */
+  readonly action: string;
+  /** The query that the page was reached with, less `lang`. */
+  readonly fields: Readonly<Record<string, string>>;
 }
 
 export interface OptOutPage {
@@ -55,7 +57,7 @@ export interface OptOutPage {
   readonly action?: string | undefined;
   /** The host that a list with a redirect leads to afterwards; the page says so. */
   readonly redirectHost?: string | null | undefined;
-  readonly languageLinks?: readonly LanguageLink[] | undefined;
+  readonly languageForm?: LanguageForm | undefined;
 }
 
 export interface ThankYouPage {
@@ -104,17 +106,19 @@ export interface ProblemPage {
   readonly errorId?: string | undefined;
   /** A button that sends the same form once more, with these fields. */
   readonly retry?: { readonly action: string; readonly fields: Readonly<Record<string, string>> } | undefined;
-  readonly languageLinks?: readonly LanguageLink[] | undefined;
+  readonly languageForm?: LanguageForm | undefined;
 }
 
 const segmenter = new Intl.Segmenter();
 const longestEmail = 320; // UTF-16 units: what the field takes, and all that a page shows of junk in a link
 
-const css = readFileSync(projectPath('public', 'signoff.css'), 'utf8').replace(/\s*\n\s*/g, '');
+const css = readFileSync(projectPath('public', 'signoff.css'), 'utf8')
+  .replace(/\s*\n\s*/g, '')
+  .replace(/([:,]) | (?=\{)|;(?=\})|\b0(?=\.)/g, '$1');
 
 /**
- * The hosted pages' one stylesheet, without its line ends: they link `{baseUrl}{path}?v={version}`. A new
- * content is a new version.
+ * The hosted pages' one stylesheet, without the characters that only its readers need: they link
+ * `{baseUrl}{path}?v={version}`. A new content is a new version.
  */
 export const stylesheet = {
   path: '/signoff.css',
@@ -129,7 +133,7 @@ const problemTemplate = compile('problem.ejs');
 
 /** The opt-out page: a form, a form that says what is wrong, or one address and one button. */
 export function renderOptOutPage(page: OptOutPage): string {
-  const frame = frameOf(page, page.list, page.languageLinks);
+  const frame = frameOf(page, page.list, page.languageForm);
   const { t, lang } = frame;
   const base = `${frame.base}/l/${encode(page.list.publicId)}`;
   const list = page.list.name;
@@ -165,7 +169,7 @@ export function renderOptOutPage(page: OptOutPage): string {
 
 /** The page after an opt-out. An owner's text that begins with a heading brings the page's heading. */
 export function renderThankYouPage(page: ThankYouPage): string {
-  const frame = frameOf(page, page.list, []);
+  const frame = frameOf(page, page.list);
   const { t, lang } = frame;
   const list = page.list.name;
   const tag = tagOf(page.tag);
@@ -195,7 +199,7 @@ export function renderThankYouPage(page: ThankYouPage): string {
 
 /** What the forms of the thank-you page come to. */
 export function renderAfterwardsPage(page: AfterwardsPage): string {
-  const frame = frameOf(page, page.list, []);
+  const frame = frameOf(page, page.list);
   const texts = `afterwards.${page.state}`;
   return afterwardsTemplate({
     ...frame,
@@ -207,7 +211,7 @@ export function renderAfterwardsPage(page: AfterwardsPage): string {
 
 /** A page for what went wrong. It says whether anything was recorded, and what to do. */
 export function renderProblemPage(page: ProblemPage): string {
-  const frame = frameOf(page, page.list ?? null, page.languageLinks);
+  const frame = frameOf(page, page.list ?? null, page.languageForm);
   const { t } = frame;
   const texts = `problem.${page.problem}`;
   const seconds = page.problem === 'unavailable' ? page.retryAfterSeconds : undefined;
@@ -226,7 +230,7 @@ export function renderProblemPage(page: ProblemPage): string {
 function frameOf(
   page: { readonly language: string; readonly baseUrl: string },
   list: PageList | null,
-  languageLinks: readonly LanguageLink[] = [],
+  languageForm?: LanguageForm,
 ) {
   const { code, dir, name } = getLanguage(page.language);
   const base = page.baseUrl.replace(/\/+$/, '');
@@ -237,7 +241,9 @@ function frameOf(
     dir,
     languageName: name,
     stylesheetHref: `${base}${stylesheet.path}?v=${stylesheet.version}`,
-    languageLinks,
+    languageForm: languageForm
+      ? { action: languageForm.action, hidden: Object.entries(languageForm.fields), languages }
+      : null,
     operator: list && {
       name: list.operatorName,
       initial: initialOf(list.operatorName),

@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
 import { expireOptOuts, markFeed, numberChanges } from '../core/feed.js';
 import { releaseLease, takeLease } from '../core/leases.js';
-import type { Db } from '../db/connect.js';
+import { retrying, type Db } from '../db/connect.js';
 
 export interface Keeper {
   /** Rows were committed: number them soon. */
   wake(): void;
   /** Finishes the round under way and gives the lease up. */
   stop(): Promise<void>;
-  /** Since when the work has been failing or standing still: UTC milliseconds, or null. */
+  /** Since when its rounds have been failing: UTC milliseconds, or null. */
   troubledSince(): number | null;
 }
 
@@ -17,6 +17,8 @@ const idleMs = 500;
 /** After a commit: long enough for what arrives together to be numbered together. */
 const wakeMs = 15;
 const troubleMs = 1000;
+/** A deadlock or a lock of the recorder's is no trouble. Short of what is left of the lease. */
+const retryMs = 2000;
 const sweepEveryMs = 1000;
 const expiriesARound = 500;
 
@@ -72,10 +74,10 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
       leaseUntil = now + leaseMs;
       fencing = lease.fencing;
     }
-    const numbered = await numberChanges(db, fencing);
+    const numbered = await retrying(db, retryMs, () => numberChanges(db, fencing));
     if (now - lastSweepAt >= sweepEveryMs) {
       lastSweepAt = now;
-      const looked = await expireOptOuts(db, now, expiriesARound);
+      const looked = await retrying(db, retryMs, () => expireOptOuts(db, now, expiriesARound));
       if (looked === expiriesARound) lastSweepAt = 0;
       await markFeed(db);
     }
@@ -90,6 +92,7 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
       // While another process is the keeper, or the work fails, the pause stays as it is.
       if (round === null && !isElsewhere && failingSince === null) schedule(wakeMs);
     },
+    troubledSince: () => failingSince,
     async stop() {
       isStopping = true;
       clearTimeout(timer);
@@ -97,6 +100,5 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
       // The next one need not wait for the lease to run out; where this fails, it does.
       if (leaseUntil > 0) await releaseLease(db, 'keeper', holder).catch(() => undefined);
     },
-    troubledSince: () => failingSince,
   };
 }

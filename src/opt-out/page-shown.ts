@@ -1,11 +1,10 @@
 import type { Request, Response } from 'express';
-import { languages } from '../core/languages.js';
 import type { List } from '../core/lists.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { chooseLanguage } from '../http/locale.js';
 import { sendHtml } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
-import { renderOptOutPage, type LanguageLink, type PageList } from '../http/views.js';
+import { renderOptOutPage, type LanguageForm, type PageList } from '../http/views.js';
 import type { Link } from './links.js';
 import { tagOf, type Parameters } from './parameters.js';
 
@@ -35,7 +34,7 @@ export function sendPage(req: Request, res: Response, state: PageState): void {
     mailer: parameters.mailer === null ? null : parameters.mailer.slice(0, 9),
     ...(link.isSigned ? { action: `${link.path}/opt-out` } : {}),
     redirectHost: list.redirect === null ? null : new URL(list.redirect.origin).host,
-    languageLinks: languageLinksOf(link, language, parameters),
+    languageForm: languageFormOf(link, parameters),
   });
   res.setHeader('Content-Security-Policy', pagePolicy(list.redirect?.origin ?? null));
   sendHtml(req, res, status, html);
@@ -61,15 +60,11 @@ export function languageOf(req: Request, params: URLSearchParams, list: List): s
   });
 }
 
-/** The same page in each language. A signed link holds address and tag itself. */
-function languageLinksOf(link: Link, current: string, parameters: Parameters): LanguageLink[] {
-  const { email, tag, mailer } = parameters;
-  const carried = link.isSigned ? { mailer } : { email, tag, mailer };
-  return languages.map(({ code, name }) => {
-    const query = new URLSearchParams({ lang: code });
-    for (const [key, value] of Object.entries(carried)) {
-      if (value !== null) query.set(key, value.slice(0, 320));
-    }
-    return { code, name, href: `${link.path}?${query.toString()}`, current: code === current };
-  });
+/** The same page in another language. A signed link holds address and tag itself. */
+function languageFormOf({ path, isSigned }: Link, { email, tag, mailer }: Parameters): LanguageForm {
+  const fields: Record<string, string> = {};
+  for (const [key, value] of Object.entries(isSigned ? { mailer } : { email, tag, mailer })) {
+    if (value !== null) fields[key] = value.slice(0, 320);
+  }
+  return { action: path, fields };
 }

@@ -19,10 +19,10 @@ export interface Parameters {
 export function parametersOf(params: URLSearchParams): Parameters {
   const named = params.has('email') ? params.getAll('email') : params.getAll('item');
   const given = named.filter((text) => text.trim() !== '' && !isMergeTag(text));
-  const isArray = params.has('email[]') || params.has('item[]');
+  const isArray = [...params.keys()].some((name) => /^(email|item)\[.*\]$/i.test(name));
   return {
     email: given[0] ?? null,
-    isNamed: isArray || params.has('email') || params.has('item'),
+    isNamed: [...params.keys()].some((name) => /^(email|item)(\[.*\])?$/i.test(name)),
     isSeveral: isArray || new Set(given).size > 1,
     tag: params.get('tag'),
     mailer: params.get('mailer'),

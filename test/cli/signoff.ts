@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
-import { pathToFileURL } from 'node:url';
+import { programArguments } from '../support/program.js';
 
-const root = path.resolve(import.meta.dirname, '../..');
 
 export interface Ran {
   readonly code: number | null;
@@ -46,15 +44,11 @@ export async function signoff(
   args: readonly string[],
   { input = '', cwd = nowhere }: { input?: string; cwd?: string } = {},
 ): Promise<Ran> {
-  const child = spawn(
-    process.execPath,
-    [
-      `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href}`,
-      path.join(root, 'src/cli.ts'),
-      ...args,
-    ],
-    { cwd, env: { PATH: process.env.PATH ?? '', ...env }, stdio: 'pipe' },
-  );
+  const child = spawn(process.execPath, [...programArguments('cli'), ...args], {
+    cwd,
+    env: { PATH: process.env.PATH ?? '', ...env },
+    stdio: 'pipe',
+  });
   // A command that ends before it has read all of its input closes the pipe.
   child.stdin.on('error', () => undefined);
   child.stdin.end(input);

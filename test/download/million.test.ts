@@ -83,7 +83,7 @@ describe('A list of a million addresses', () => {
     try {
       for await (const line of createInterface(file)) take(line);
       const pagesMeanwhile = pages;
-      await asked;
+      if (asked !== null) await (asked as Promise<void>);
       return { growth: most - atRest, pages: pagesMeanwhile };
     } finally {
       clearInterval(watch);
@@ -100,6 +100,7 @@ describe('A list of a million addresses', () => {
       last = line;
       lines++;
     });
+    assert.equal(lines, million);
     assert.ok(growth < 250 * megabyte, `${growth / megabyte} MB more than at rest`);
     assert.ok(pages > 0, 'pages were answered while it ran');
   });
@@ -112,6 +113,7 @@ describe('A list of a million addresses', () => {
       lines++;
       seen[Number(/^a{100}(\d+)@example\.com$/.exec(line)?.[1])] = 1;
     });
+    assert.equal(lines, million);
     assert.equal(seen.indexOf(0), -1, 'each of them');
     assert.ok(growth < 80 * megabyte, `${growth / megabyte} MB more than at rest`);
     assert.ok(pages > 0, 'pages were answered while it ran');

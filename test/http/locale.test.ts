@@ -83,7 +83,9 @@ describe('The languages', () => {
       .concat(projectPath('views/partials/foot.ejs'), projectPath('src/http/views.ts'))
       .map((file) => readFileSync(file, 'utf8'))
       .join('\n');
-    const used = [...sources.matchAll(/'((?:page|scope|thankYou|reason|footer|problem|address)\.(?!ejs)[\w-]+)'/g)];
+    const used = [
+      ...sources.matchAll(/'((?:page|scope|thankYou|reason|footer|problem|address)\.(?!ejs)[\w-]+)'/g),
+    ];
     const keys = used.map(([, key = '']) => key);
     for (const key of keys) assert.ok(hasText(key), key);
     for (const key of bareKeys(english)) {
@@ -105,11 +107,20 @@ describe('The language of a page', () => {
   it('is else the first of Accept-Language that we have, by its weight', () => {
     const cases = {
       'en-GB,en;q=0.9': 'en',
-      'de-CH,fr;q=0.9,ar-EG;q=0.8,ja;q=0.7': 'ar',
+      'tlh,sw;q=0.9,ar-EG;q=0.8,ja;q=0.7': 'ar',
       'ja;q=0.3,ar;q=0.9': 'ar',
       'ja-Jpan-JP': 'ja',
       'ja;q=0,ar;q=0.1': 'ar',
       'JA-jp': 'ja',
+      'de-CH,fr;q=0.9': 'de',
+      'zh-HK,en;q=0.5': 'zh-TW',
+      'zh-Hant': 'zh-TW',
+      'zh-SG': 'zh-CN',
+      zh: 'zh-CN',
+      'pt-PT': 'pt-BR',
+      'es-419': 'es',
+      'nl-BE': 'nl',
+      iw: 'he',
       '*,ar;q=0.1': 'ar',
     };
     for (const [acceptLanguage, code] of Object.entries(cases)) {
@@ -119,7 +130,7 @@ describe('The language of a page', () => {
 
   it("is else the list's, and English at last; a star asks for nothing", () => {
     assert.equal(chooseLanguage({ acceptLanguage: '*', fallback: 'ja' }), 'ja');
-    assert.equal(chooseLanguage({ acceptLanguage: 'tlh, fr', fallback: 'ar' }), 'ar');
+    assert.equal(chooseLanguage({ acceptLanguage: 'tlh, sw', fallback: 'ar' }), 'ar');
     assert.equal(chooseLanguage({ acceptLanguage: '', fallback: 'xx' }), 'en');
     assert.equal(chooseLanguage({ fallback: null }), 'en');
     assert.equal(chooseLanguage({}), 'en');
@@ -174,6 +185,12 @@ describe('A text', () => {
     assert.match(retry('ar', 5), /5 ثوانٍ/);
     assert.match(retry('ar', 30), /30 ثانية/);
     assert.match(retry('ja', 30), /30秒/);
+    assert.match(retry('pl', 22), /22 sekundy\./);
+    assert.match(retry('pl', 30), /30 sekund\./);
+    assert.match(retry('ru', 21), /21 секунду\./);
+    assert.match(retry('ru', 30), /30 секунд\./);
+    assert.match(retry('he', 2), /שתי שניות/);
+    assert.match(retry('he', 30), /30 שניות/);
   });
 
   it('takes its values as they are: not escaped, not read as syntax', () => {

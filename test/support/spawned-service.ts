@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import os from 'node:os';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
-import { projectPath } from '../../src/paths.js';
+import { programArguments } from './program.js';
 
 export interface SpawnedService {
   readonly process: ChildProcess;
@@ -25,17 +26,13 @@ export interface FailedStart {
 /** Runs `src/server.ts` as a process of its own, with this environment and no more of ours than it needs. */
 export async function spawnService(
   env: Record<string, string>,
-  cwd = projectPath('.'),
+  cwd = os.tmpdir(),
 ): Promise<SpawnedService | FailedStart> {
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), projectPath('src', 'server.ts')],
-    {
-      cwd,
-      env: { PATH: process.env.PATH, PORT: '0', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const child = spawn(process.execPath, programArguments('server'), {
+    cwd,
+    env: { PATH: process.env.PATH, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const lines: string[] = [];
   const ended = once(child, 'close') as Promise<[number | null]>;
   const port = await new Promise<number | null>((resolve) => {

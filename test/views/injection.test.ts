@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { renderOptOutPage, renderProblemPage, renderThankYouPage } from '../../src/http/views.js';
+import {
+  renderAfterwardsPage,
+  renderOptOutPage,
+  renderProblemPage,
+  renderThankYouPage,
+} from '../../src/http/views.js';
 import { projectPath } from '../../src/paths.js';
 import { baseUrl, payloads, skeleton } from './pages.js';
 
@@ -15,26 +20,23 @@ function pagesWith(text: string, contact = text): string[] {
     privacyUrl: `https://acme.example/${text.replace(/\s/g, '')}`,
   };
   const frame = { list, language: 'en', baseUrl };
-  const languageLinks = ['en', 'ja'].map((code) => ({
-    code,
-    name: text,
-    href: `/?x=${text}`,
-    current: false,
-  }));
-  const fields = { email: text, tag: `t${text}`, mailer: `m${text}`, redirectHost: text, languageLinks };
+  const languageForm = { action: `/?x=${text}`, fields: { email: text, [text]: text } };
+  const afterwards = { token: text, undoAction: `/${text}`, reasonAction: `/${text}` };
+  const fields = { email: text, tag: `t${text}`, mailer: `m${text}`, redirectHost: text, languageForm };
   return [
     renderOptOutPage({ ...frame, ...fields, mode: 'form', errorCode: 'no-at' }),
     renderOptOutPage({ ...frame, ...fields, mode: 'form', errorCode: text }),
     renderOptOutPage({ ...frame, ...fields, mode: 'confirm' }),
     renderOptOutPage({ ...frame, ...fields, mode: 'confirm', action: `/o/${text}/opt-out` }),
-    renderThankYouPage({ ...frame, email: text, tag: text, receipt: text }),
+    renderThankYouPage({ ...frame, email: text, tag: text, receipt: text, afterwards }),
     renderProblemPage({
       ...frame,
       problem: 'unavailable',
       errorId: text,
       retry: { action: `/${text}`, fields: { [text]: text } },
-      languageLinks,
+      languageForm,
     }),
+    ...(['undone', 'reason', 'expired'] as const).map((state) => renderAfterwardsPage({ ...frame, state })),
   ];
 }
 

@@ -1,9 +1,9 @@
-import { languages } from '../../src/core/languages.js';
 import {
+  renderAfterwardsPage,
   renderOptOutPage,
   renderProblemPage,
   renderThankYouPage,
-  type LanguageLink,
+  type LanguageForm,
   type OptOutPage,
   type PageList,
   type ProblemCode,
@@ -12,6 +12,7 @@ import {
 /** Mai leaves a list of Acme's: the pages that she can be shown, in every state. */
 export const baseUrl = 'https://optout.example';
 export const email = 'mai@example.com';
+export const receipt = '0K7Q-F3M2-P9XW-D';
 
 export const list: PageList = {
   publicId: 'mZ7kQ2vX9cR4tY1b',
@@ -56,10 +57,14 @@ export const problems: readonly ProblemCode[] = [
   'internal',
 ];
 
-export function languageLinks(current: string, base = baseUrl): LanguageLink[] {
-  return languages.map(({ code, name }) => {
-    return { code, name, href: `${base}/l/${list.publicId}?lang=${code}`, current: code === current };
-  });
+export function languageForm(base = baseUrl, fields: Record<string, string> = {}): LanguageForm {
+  return { action: `${base}/l/${list.publicId}`, fields };
+}
+
+/** The forms of the thank-you page. */
+export function afterwards(base = baseUrl) {
+  const path = `${base}/l/${list.publicId}`;
+  return { token: 'AbCdEfGh'.repeat(14), undoAction: `${path}/undo`, reasonAction: `${path}/reason` };
 }
 
 export function optOutPage(language: string, changes: Partial<OptOutPage> = {}): string {
@@ -68,7 +73,7 @@ export function optOutPage(language: string, changes: Partial<OptOutPage> = {}):
     language,
     baseUrl,
     mode: 'form',
-    languageLinks: languageLinks(language, changes.baseUrl),
+    languageForm: languageForm(changes.baseUrl),
     ...changes,
   });
 }
@@ -76,6 +81,7 @@ export function optOutPage(language: string, changes: Partial<OptOutPage> = {}):
 export function pageStates(language: string, base = baseUrl): Record<string, string> {
   const frame = { list, language, baseUrl: base };
   const long = { ...list, name: 'Donaudampfschifffahrt'.repeat(8), operatorName: 'Ç'.repeat(120) };
+  const longEmail = `${'m'.repeat(240)}@example.com`;
   const page = (changes: Partial<OptOutPage>) => optOutPage(language, { baseUrl: base, ...changes });
   const states: Record<string, string> = {
     form: page({}),
@@ -83,14 +89,24 @@ export function pageStates(language: string, base = baseUrl): Record<string, str
     'form with an error': page({ email: 'mai.example.com', errorCode: 'no-at' }),
     confirm: page({ mode: 'confirm', email }),
     'confirm with a tag': page({ mode: 'confirm', email, tag: 'offers', scope: 'all' }),
-    'confirm with long words': page({ list: long, mode: 'confirm', email: `${'m'.repeat(240)}@example.com` }),
-    'thank-you': renderThankYouPage({ ...frame, email, receipt: '7Q4K-92MD' }),
+    'confirm with long words': page({
+      list: long,
+      mode: 'confirm',
+      email: longEmail,
+      languageForm: languageForm(base, { email: longEmail }),
+    }),
+    'thank-you': renderThankYouPage({ ...frame, email, receipt, afterwards: afterwards(base) }),
     'thank-you for a tag': renderThankYouPage({ ...frame, email, tag: 'offers' }),
     'thank-you with a text': renderThankYouPage({
       ...frame,
       email,
+      receipt,
+      afterwards: afterwards(base),
       text: { markdown: ownText, language: 'en' },
     }),
+    undone: renderAfterwardsPage({ ...frame, state: 'undone' }),
+    reason: renderAfterwardsPage({ ...frame, state: 'reason' }),
+    expired: renderAfterwardsPage({ ...frame, list: long, state: 'expired' }),
   };
   for (const problem of problems) {
     states[problem] = renderProblemPage({
@@ -104,7 +120,7 @@ export function pageStates(language: string, base = baseUrl): Record<string, str
         problem === 'unavailable'
           ? { action: `${base}/l/${list.publicId}/opt-out`, fields: { email, lang: language } }
           : undefined,
-      languageLinks: languageLinks(language, base),
+      languageForm: languageForm(base),
     });
   }
   return states;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { renderThankYouPage } from '../../src/http/views.js';
-import { baseUrl, email, list, skeleton } from './pages.js';
+import { languages, translatorFor } from '../../src/core/languages.js';
+import { renderAfterwardsPage, renderThankYouPage } from '../../src/http/views.js';
+import { afterwards, baseUrl, email, list, skeleton } from './pages.js';
 
 describe('The thank-you page', () => {
   const frame = { list, language: 'en', baseUrl };
@@ -27,7 +28,7 @@ describe('The thank-you page', () => {
       /<div class="text" lang="ar" dir="rtl">\s*<p>Bye <strong>now<\/strong><\/p>\s*<\/div>/,
     );
     assert.doesNotMatch(html, /no more e-mails/);
-    const unknown = renderThankYouPage({ ...frame, text: { markdown: 'Au revoir', language: 'fr' } });
+    const unknown = renderThankYouPage({ ...frame, text: { markdown: 'Kwaheri', language: 'sw' } });
     assert.match(unknown, /<div class="text" dir="auto">/);
   });
 
@@ -69,6 +70,34 @@ describe('The thank-you page', () => {
         renderThankYouPage({ ...frame, text: { markdown, language: 'en' } }),
         /no more e-mails from/,
       );
+    }
+  });
+
+  it('asks why, with one button for each answer, and offers to take the opt-out back', () => {
+    const html = renderThankYouPage({ ...frame, email, afterwards: afterwards() });
+    const [asked = '', undo = ''] = html.match(/<form[\s\S]*?<\/form>/g) ?? [];
+    assert.ok(asked.includes(`action="${baseUrl}/l/${list.publicId}/reason"`));
+    assert.deepEqual(
+      [...asked.matchAll(/<button class="quiet" name="reason" value="([\w-]+)">/g)].map(([, code]) => code),
+      ['unwanted', 'never-signed-up', 'spam', 'fraud'],
+    );
+    assert.ok(undo.includes(`action="${baseUrl}/l/${list.publicId}/undo"`));
+    for (const form of [asked, undo]) {
+      assert.ok(form.includes('<input type="hidden" name="lang" value="en">'));
+      assert.ok(form.includes(`<input type="hidden" name="token" value="${afterwards().token}">`));
+    }
+    assert.doesNotMatch(renderThankYouPage({ ...frame, email }), /<form/);
+  });
+});
+
+describe('The page after the thank-you page', () => {
+  it('says in every language what became of the answer', () => {
+    for (const { code } of languages) {
+      for (const state of ['undone', 'reason', 'expired'] as const) {
+        const html = renderAfterwardsPage({ list, language: code, baseUrl, state });
+        assert.ok(html.includes(`<h1>${translatorFor(code)(`afterwards.${state}.title`)}</h1>`));
+        assert.ok(html.includes(`<bdi>${list.name}</bdi>`));
+      }
     }
   });
 });

@@ -1,0 +1,211 @@
+import { createReadStream, realpathSync, rmSync, statSync, type Stats } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { once } from 'node:events';
+import process from 'node:process';
+import { Option, type Command } from 'commander';
+import { EVERYTHING } from '../core/opt-outs.js';
+import { mintToken } from '../core/signed-links.js';
+import { DomainError, Refused } from '../errors.js';
+import { listArgument } from './arguments.js';
+import { createProgress } from './links-progress.js';
+import { withLinks, type LinkResult, type Rows } from './links-rows.js';
+import { mintingOf, type Minting } from './links-session.js';
+import { baseUrlOf } from './list-links.js';
+import { knownTag } from './opt-out.js';
+import { counted, print, printJson, warn } from './output.js';
+import { withSession } from './session.js';
+
+interface MintOptions {
+  readonly list: string;
+  readonly column?: string;
+  readonly tag?: string;
+  readonly tagColumn?: string;
+  readonly output?: string;
+  readonly json?: true;
+}
+
+/** Where so many are wrong, it is the file that is wrong. */
+const mostTold = 20;
+
+export function addMintCommand(links: Command): void {
+  links
+    .command('mint')
+    .summary('give each address of a file its signed link')
+    .description(
+      'Reads a CSV file with a first line of column names (comma, semicolon or tab; quoted fields), or a text ' +
+        'file with an address a line, and writes it again with a column link, ready to be merged into mails. All ' +
+        'else in it stays as it is. A line without a usable address gets no link and is told by its number; the ' +
+        'command ends with 1 then, and the others have theirs. The same address gets the same link each time, ' +
+        'until the key is rotated.',
+    )
+    .argument('<file>', 'the file, in UTF-8; - for standard input')
+    .requiredOption('--list <list>', listArgument)
+    .option('--column <name>', 'the column that holds the addresses (otherwise: email)')
+    .addOption(
+      new Option(
+        '--tag <tag>',
+        'the links leave this tag of the list; without it, all of its mail',
+      ).conflicts('tagColumn'),
+    )
+    .option('--tag-column <name>', 'the column that holds the tag of each link; empty: all of the mail')
+    .option(
+      '--output <file>',
+      'where to write; the file appears when it is whole (otherwise: standard output)',
+    )
+    .option('--json', 'with --output: print the counts as JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ signoff links mint subscribers.csv --list "Acme News" --output with-links.csv
+  $ signoff links mint export.csv --list offers --column "Email Address" --tag-column part > with-links.csv
+  $ cut -f1 people.txt | signoff links mint - --list "Acme News" --tag sale`,
+    )
+    .action(async (file: string, options: MintOptions, command: Command) => {
+      if (options.json && options.output === undefined) {
+        command.error('error: --json goes with --output: standard output is the CSV');
+      }
+      const minting = await withSession(async (session) => {
+        const { list, key } = await mintingOf(session, options.list);
+        const tag = options.tag === undefined ? EVERYTHING : knownTag(list, options.tag);
+        return { list, key, tag, baseUrl: baseUrlOf(session.config) };
+      });
+      // The database is closed: minting needs none, and may take its time.
+      await mint(file, minting, options);
+    });
+}
+
+async function mint(
+  file: string,
+  { list, key, tag, baseUrl }: Minting & { tag: string; baseUrl: string },
+  options: MintOptions,
+): Promise<void> {
+  const progress = createProgress(process.stderr);
+  const source = sourceOf(file);
+  let minted = 0;
+  let refused = 0;
+
+  function linkOf(address: string, tagCell: string | null): LinkResult {
+    const chosen = tagCell === null ? tag : tagCell.trim().normalize('NFC') || EVERYTHING;
+    if (tagCell !== null && chosen !== EVERYTHING && !list.tags.has(chosen)) {
+      return { ok: false, reason: `the list does not know the tag ${JSON.stringify(chosen.slice(0, 128))}` };
+    }
+    minted++;
+    return { ok: true, link: `${baseUrl}/o/${mintToken(key, address, chosen)}` };
+  }
+
+  function onRefused(line: number, reason: string): void {
+    if (++refused > mostTold) return;
+    progress.clear();
+    warn(`line ${line}: ${reason}`);
+  }
+
+  async function* told(): AsyncGenerator<Buffer> {
+    const { column = null, tagColumn = null } = options;
+    let lines = 0;
+    const all = withLinks(source.octets(), { column, tagColumn, linkOf, onRefused });
+    for await (const { octets, rows } of readable(all)) {
+      yield octets;
+      lines += rows;
+      progress.show(lines, source.shareRead());
+    }
+  }
+
+  try {
+    if (options.output === undefined) await writeOut(told());
+    else await writeWhole(options.output, told());
+  } finally {
+    progress.clear();
+  }
+  if (refused > mostTold) warn(`… and ${counted(refused - mostTold, 'line', 'lines')} more.`);
+  if (refused > 0) process.exitCode = 1;
+  const { output } = options;
+  if (options.json) {
+    return printJson({ list: list.publicId, key: key.number, output, links: minted, refused });
+  }
+  const rest = refused === 0 ? '.' : `; ${counted(refused, 'line', 'lines')} without one.`;
+  const summary = `${counted(minted, 'link', 'links')} of ${list.name} minted${rest}`;
+  if (output !== undefined) print(summary);
+  else if (refused > 0 || process.stderr.isTTY) warn(summary);
+}
+
+/** A file, or standard input; of a file it is known how much has been read. */
+function sourceOf(file: string): { octets(): AsyncIterable<Buffer>; shareRead(): number | null } {
+  let size = 0;
+  let read = 0;
+  const stream = () => {
+    if (file === '-') return process.stdin;
+    size = statSync(file).size;
+    return createReadStream(file, { highWaterMark: 128 * 1024 });
+  };
+  return {
+    async *octets() {
+      for await (const chunk of stream() as AsyncIterable<Buffer>) {
+        read += chunk.length;
+        yield chunk;
+      }
+    },
+    shareRead: () => (size === 0 ? null : read / size),
+  };
+}
+
+/** What is wrong with a file is told in a sentence. */
+async function* readable(rows: AsyncIterable<Rows>): AsyncGenerator<Rows> {
+  try {
+    yield* rows;
+  } catch (error) {
+    if (error instanceof DomainError) throw error;
+    if (error instanceof RangeError) {
+      throw new Refused('too-long', `The file is no text of lines: ${error.message}.`);
+    }
+    throw new Refused('file', `The file cannot be read (${codeOf(error)}).`);
+  }
+}
+
+async function writeOut(chunks: AsyncIterable<Buffer>): Promise<void> {
+  for await (const chunk of chunks) {
+    if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
+  }
+}
+
+/** Under another name until it is whole: half a file of links is not to be taken for a whole one. */
+async function writeWhole(output: string, chunks: AsyncIterable<Buffer>): Promise<void> {
+  const target = targetOf(output);
+  const unfinished = `${target}.${process.pid}.part`;
+  const remove = () => rmSync(unfinished, { force: true });
+  const stop = () => {
+    remove();
+    process.exit(130);
+  };
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  try {
+    const handle = await open(unfinished, 'wx').catch((error: unknown) => {
+      throw new Refused('file', `${output} cannot be written (${codeOf(error)}).`);
+    });
+    try {
+      for await (const chunk of chunks) await handle.appendFile(chunk);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(unfinished, target);
+  } catch (error) {
+    remove();
+    if (error instanceof DomainError) throw error;
+    throw new Refused('file', `${output} cannot be written (${codeOf(error)}).`);
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+/** A link is followed; a device or a folder is not replaced by a file. */
+function targetOf(output: string): string {
+  const standing: Stats | undefined = statSync(output, { throwIfNoEntry: false });
+  if (standing === undefined) return output;
+  if (!standing.isFile()) throw new Refused('file', `${output} is no file.`);
+  return realpathSync(output);
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

@@ -1,0 +1,189 @@
+/**
+ * CSV as it comes: RFC 4180, with any of the usual delimiters and line ends. All texts here are octets, one
+ * a character (Latin-1): what is not looked at goes through unharmed, whatever its encoding.
+ */
+export interface CsvRecord {
+  /** Of its first line, from 1. */
+  readonly line: number;
+  /** As it stood, without its line end. */
+  readonly raw: string;
+  readonly end: string;
+  readonly fields: readonly string[];
+  /** Its quotes do not close: `fields` are those of the one line, with its quotes as they stand. */
+  readonly isBroken: boolean;
+}
+
+export interface Line {
+  readonly number: number;
+  readonly text: string;
+  readonly end: string;
+}
+
+export const delimiters = [',', ';', '\t'] as const;
+export type Delimiter = (typeof delimiters)[number];
+
+/** A quote that nobody closed must not swallow the rest of a file: so many octets, and it is given up. */
+const longestRecord = 64 * 1024;
+
+/** @throws RangeError for a line of more than this: whatever it is, it is no text. */
+export const longestLine = 1024 * 1024;
+
+/** The lines of each chunk at once: an await for every line would cost more than all the rest. */
+export async function* linesIn(input: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
+  let rest = '';
+  let number = 0;
+  const cut = (isLast: boolean): Line[] => {
+    const found: Line[] = [];
+    let from = 0;
+    for (const { 0: end, index } of rest.matchAll(/\r\n|\n|\r/g)) {
+      // A line end of two octets may be cut in two.
+      if (end === '\r' && index === rest.length - 1 && !isLast) break;
+      found.push({ number: ++number, text: rest.slice(from, index), end });
+      from = index + end.length;
+    }
+    rest = rest.slice(from);
+    if (isLast && rest !== '') found.push({ number: ++number, text: rest, end: '' });
+    return found;
+  };
+  for await (const chunk of input) {
+    rest += chunk.toString('latin1');
+    const lines = cut(false);
+    if (rest.length > longestLine) throw new RangeError(`line ${number + 1} has no end`);
+    yield lines;
+  }
+  yield cut(true);
+}
+
+/**
+ * Puts lines together to records. `take` gives those that a line completes, `finish` what is left. Where a
+ * record's quotes do not close, its first line alone is broken, and those after it are read anew.
+ */
+export function createCsvReader(delimiter: Delimiter) {
+  let open: Line[] = [];
+  let openLength = 0;
+
+  function* read(lines: Line[]): Generator<CsvRecord> {
+    // Reversed, so that what is read anew goes back onto its end.
+    const waiting = lines.reverse();
+    for (let line = waiting.pop(); line !== undefined; line = waiting.pop()) {
+      if (open.length === 0 && !line.text.includes('"')) {
+        yield recordOf([line], line.text.split(delimiter));
+        continue;
+      }
+      const state = quotesAfter(line.text, open.length > 0, delimiter);
+      open.push(line);
+      openLength += line.text.length;
+      if (state === 'open' && openLength <= longestRecord) continue;
+      const whole = open;
+      close();
+      if (state === 'closed') {
+        yield recordOf(whole, fieldsOf(rawOf(whole), delimiter));
+      } else {
+        yield brokenRecord(whole[0] ?? line);
+        waiting.push(...whole.slice(1).reverse());
+      }
+    }
+  }
+
+  function* finish(): Generator<CsvRecord> {
+    while (open.length > 0) {
+      const [first, ...others] = open;
+      close();
+      if (first !== undefined) yield brokenRecord(first);
+      yield* read(others);
+    }
+  }
+
+  function close(): void {
+    open = [];
+    openLength = 0;
+  }
+
+  function brokenRecord(line: Line): CsvRecord {
+    return { ...recordOf([line], line.text.split(delimiter)), isBroken: true };
+  }
+
+  return { take: (line: Line) => read([line]), finish };
+}
+
+/** A record as RFC 4180 writes it; for fields that stood in quotes, or may need some. */
+export function csvLine(fields: readonly string[], delimiter: Delimiter): string {
+  return fields
+    .map((field) => (/[",;\t\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field))
+    .join(delimiter);
+}
+
+/**
+ * The delimiter of a header line: one that finds the column that is looked for, or else the one that
+ * stands there most often.
+ */
+export function delimiterOf(header: string, isColumn: (field: string) => boolean): Delimiter {
+  const split = delimiters.map((delimiter) => ({ delimiter, fields: fieldsOf(header, delimiter) }));
+  split.sort((one, other) => other.fields.length - one.fields.length);
+  const chosen = split.find(({ fields }) => fields.some(isColumn)) ?? split[0];
+  return chosen?.delimiter ?? ',';
+}
+
+/** Quotes count at the beginning of a field alone. */
+export function fieldsOf(raw: string, delimiter: Delimiter): string[] {
+  const fields: string[] = [];
+  let at = 0;
+  while (at <= raw.length) {
+    if (raw[at] === '"') {
+      let end = raw.indexOf('"', at + 1);
+      while (end !== -1 && raw[end + 1] === '"') end = raw.indexOf('"', end + 2);
+      const close = end === -1 ? raw.length : end;
+      fields.push(raw.slice(at + 1, close).replaceAll('""', '"'));
+      at = close + 1;
+      // Only a broken record has anything there.
+      if (at < raw.length && raw[at] !== delimiter) at = Math.max(raw.indexOf(delimiter, at), at);
+      if (at >= raw.length) break;
+      at++;
+      continue;
+    }
+    const next = raw.indexOf(delimiter, at);
+    fields.push(next === -1 ? raw.slice(at) : raw.slice(at, next));
+    if (next === -1) break;
+    at = next + 1;
+  }
+  return fields;
+}
+
+function recordOf(lines: readonly Line[], fields: readonly string[]): CsvRecord {
+  const end = lines.at(-1)?.end ?? '';
+  return { line: lines[0]?.number ?? 0, raw: rawOf(lines), end, fields, isBroken: false };
+}
+
+function rawOf(lines: readonly Line[]): string {
+  const [only] = lines;
+  if (lines.length === 1 && only !== undefined) return only.text;
+  return lines.map(({ text, end }, i) => (i === lines.length - 1 ? text : text + end)).join('');
+}
+
+/** Whether a line ends inside quotes. `broken`: behind a closing quote stands something else than a delimiter. */
+function quotesAfter(text: string, isOpen: boolean, delimiter: Delimiter): 'open' | 'closed' | 'broken' {
+  let isInside = isOpen;
+  for (let at = 0; ;) {
+    if (isInside) {
+      const quote = text.indexOf('"', at);
+      if (quote === -1) return 'open';
+      at = quote + 1;
+      if (text[at] === '"') {
+        at++;
+        continue;
+      }
+      if (at === text.length) return 'closed';
+      if (text[at] !== delimiter) return 'broken';
+      isInside = false;
+      at++;
+    }
+    if (text[at] === '"') {
+      isInside = true;
+      at++;
+      continue;
+    }
+    const next = text.indexOf(delimiter, at);
+    if (next === -1) return 'closed';
+    at = next + 1;
+  }
+}

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import process from 'node:process';
+import { rotateAccessKey } from '../../src/core/access-keys.js';
+import { getFeed, hasPendingChanges } from '../../src/core/feed.js';
+import { createList, type List } from '../../src/core/lists.js';
+import { createMailer, grantList } from '../../src/core/mailers.js';
+import { migratedDatabase, rowsOfList, type TestDatabase } from '../support/core.js';
+import { startLoad, type Ledger, type Load } from '../support/ledger.js';
+import { spawnRunningService, type SpawnedService } from '../support/spawned-service.js';
+import { until } from '../support/service.js';
+
+const connections = 32;
+
+/** PROMISES.md, 1 and 6: what was acknowledged is there, and is there once, whatever happens to the process. */
+describe('The service, under load', () => {
+  let test: TestDatabase;
+  let list: List;
+  let key: string;
+  let service: SpawnedService | undefined;
+  let early: ChildProcess | undefined;
+  let load: Load | undefined;
+
+  beforeEach(async () => {
+    test = await migratedDatabase();
+    const actor = 'test';
+    const sure = { actor, confirmPrivate: true };
+    list = await createList(test.db, 1, { name: 'Acme News', ipWhitelist: '127.0.0.1' }, sure);
+    const mailer = await createMailer(test.db, 1, { name: 'Mailer', plainAllowed: true }, { actor });
+    await grantList(test.db, mailer, list, { actor });
+    key = await rotateAccessKey(test.db, mailer, { actor, overlapMs: 0 });
+  });
+  afterEach(async () => {
+    await load?.stop();
+    service?.process.kill('SIGKILL');
+    early?.kill('SIGKILL');
+    await test.close();
+  });
+
+  const start = () =>
+    spawnRunningService({
+      NODE_ENV: 'production',
+      BASE_URL: 'http://signoff.test',
+      SIGNOFF_SECRET: 'a secret of at least 32 characters',
+      DATABASE_URL: test.url,
+      RECIPIENT_REQUESTS_PER_MINUTE: '1000000',
+      LOG_LEVEL: 'info',
+    });
+  const link = () => `/l/${list.publicId}`;
+  const recorded = async () => (await rowsOfList(test.db, list.id)).map((row) => String(row.address));
+  const missing = (ledger: Ledger, found: Iterable<string>) => {
+    const there = new Set(found);
+    return [...ledger.acked].filter((email) => !there.has(email));
+  };
+  async function downloaded(service: SpawnedService, query: string): Promise<string[]> {
+    const url = `${service.url}${link()}/download?format=plain&key=${key}${query}`;
+    const response = await fetch(url);
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    return text.split('\n').slice(0, -1);
+  }
+
+  it('loses nothing that it has acknowledged when it is killed, again and again', async function () {
+    this.timeout(60_000);
+    let running = (service = await start());
+    const { ledger } = (load = startLoad(() => running.url, link(), { connections, name: 'k' }));
+    for (let kill = 1; kill <= 3; kill++) {
+      const before = ledger.acked.size;
+      await until('some hundred more are acknowledged', () => ledger.acked.size >= before + 200);
+      const breaks = ledger.breaks;
+      running.process.kill('SIGKILL');
+      await once(running.process, 'exit');
+      await until('the clients have noticed', () => ledger.breaks >= breaks + connections);
+      running = service = await start();
+    }
+    const before = ledger.acked.size;
+    await until('it goes on', () => ledger.acked.size >= before + 100);
+    await load.stop();
+    await until('everything is numbered', async () => !(await hasPendingChanges(test.db, list.id)));
+
+    const rows = await recorded();
+    assert.deepEqual(missing(ledger, rows), [], 'acknowledged, and not in the database');
+    assert.equal(new Set(rows).size, rows.length, 'one row each');
+    assert.deepEqual(
+      rows.filter((email) => !ledger.intended.has(email)),
+      [],
+      'recorded, and never sent',
+    );
+    const { epoch } = await getFeed(test.db);
+    assert.deepEqual(missing(ledger, await downloaded(running, '')), [], 'not in the download');
+    const delta = await downloaded(running, `&cursor=${epoch}.0`);
+    assert.deepEqual(
+      missing(
+        ledger,
+        delta.map((line) => line.replace('+', '')),
+      ),
+      [],
+      'not in the delta',
+    );
+    assert.ok(ledger.breaks >= connections, 'it was killed in the middle of requests');
+    assert.deepEqual([...new Set(ledger.refusals)], [], 'all else was acknowledged');
+  });
+
+  it('would be seen to lose something if it acknowledged before it has recorded', async () => {
+    const file = path.join(import.meta.dirname, '../support/acks-too-early.ts');
+    const child = (early = spawn(process.execPath, ['--import=tsx', file, test.url, String(list.id)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }));
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await until('it listens', () => said.endsWith('\n'));
+    const { port } = JSON.parse(said) as { port: number };
+
+    const { ledger } = (load = startLoad(() => `http://127.0.0.1:${port}`, link(), {
+      connections,
+      name: 'e',
+    }));
+    await until('some hundred are acknowledged', () => ledger.acked.size >= 300);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await load.stop();
+    const rows = await recorded();
+    assert.ok(rows.length > 0 && missing(ledger, rows).length > 0, `none of ${ledger.acked.size} is missing`);
+  });
+
+  it('answers all that it has accepted when it is told to stop, and ends in order', async function () {
+    this.timeout(60_000);
+    const running = (service = await start());
+    const { ledger } = (load = startLoad(() => running.url, link(), { connections, name: 't' }));
+    await until('some hundred are acknowledged', () => ledger.acked.size >= 300);
+    const startedAt = Date.now();
+    const code = await running.stop();
+    const tookMs = Date.now() - startedAt;
+    await load.stop();
+
+    assert.equal(code, 0);
+    assert.ok(tookMs < 20_000, `it took ${tookMs} ms`);
+    assert.ok(!running.lines.some((line) => line.includes('cut off')), 'no request outlasted the stop');
+    const rows = await recorded();
+    assert.deepEqual(missing(ledger, rows), []);
+    const unanswered = rows.filter((email) => !ledger.acked.has(email));
+    assert.deepEqual(unanswered, [], 'recorded, and never answered');
+    assert.deepEqual([...new Set(ledger.refusals)], [], 'what was accepted was acknowledged');
+  });
+});

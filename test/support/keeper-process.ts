@@ -1,0 +1,12 @@
+import process from 'node:process';
+import { startKeeper } from '../../src/keeper/keeper.js';
+import { connect } from '../../src/db/connect.js';
+import { createLog } from '../../src/log.js';
+
+// A keeper in a process of its own, as another node would run it, on the database of the first argument.
+// It tells each look at what waits for its number by a line on standard output.
+const db = connect(process.argv[2] ?? '', { timeoutMs: 5000, poolSize: 3 });
+db.on('query', ({ sql }: { sql: string }) => {
+  if (/feed_number IS NULL LIMIT/.test(sql)) process.stdout.write('round\n');
+});
+startKeeper(db, createLog('silent'), `process ${process.pid}`);
