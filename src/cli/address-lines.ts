@@ -26,7 +26,7 @@ export async function* readAddressLines(
   for await (const text of linesOf(input)) {
     line++;
     if (text.trim() === '') continue;
-    batch.push({ line, result: parseAddress(text) });
+    batch.push({ line, result: parseAddress(text, { typed: true }) });
     if (batch.length < batchLines) continue;
     yield batch;
     batch = [];

@@ -175,13 +175,13 @@ export async function getListById(db: Db, id: number): Promise<List> {
 /** Oldest first; at most 10,000. */
 export async function listsOfAccount(db: Db, accountId: number): Promise<List[]> {
   const rows = await db<ListRow>('lists').where({ account_id: accountId }).orderBy('id').limit(10_000);
-  return Promise.all(rows.map((row) => listOf(db, row)));
+  return listsOf(db, rows);
 }
 
 /** All lists of an internal name, whichever the account, oldest first; at most 100. */
 export async function listsNamed(db: Db, internalName: string): Promise<List[]> {
   const rows = await db<ListRow>('lists').where({ internal_name: internalName }).orderBy('id').limit(100);
-  return Promise.all(rows.map((row) => listOf(db, row)));
+  return listsOf(db, rows);
 }
 
 function newPublicId(): string {
@@ -193,6 +193,13 @@ async function findGrantees(db: Db, listId: number): Promise<Set<number>> {
     .where({ list_id: listId })
     .select('mailer_id');
   return new Set(rows.map((row) => row.mailer_id));
+}
+
+/** One by one: all at once, a long account would wait for more connections than there are. */
+async function listsOf(db: Db, rows: readonly ListRow[]): Promise<List[]> {
+  const lists: List[] = [];
+  for (const row of rows) lists.push(await listOf(db, row));
+  return lists;
 }
 
 async function listOf(db: Db, row: ListRow): Promise<List> {

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import type { Db } from '../db/connect.js';
+import { Invalid } from '../errors.js';
 import { noteChange } from './history.js';
 import type { List } from './lists.js';
 import { EVERYTHING } from './opt-outs.js';
@@ -17,6 +18,8 @@ const version = 1;
 const headLength = 7;
 const nonceLength = 12;
 const tagLength = 16;
+/** What the key's number has room for. */
+const mostKeys = 65_535;
 const longestToken = 640; // characters: 254 + 128 octets, the rest, and a third on top
 
 export interface SignedLink {
@@ -49,11 +52,14 @@ export interface LinkKey {
  */
 export async function rotateLinkKey(db: Db, list: List, { actor }: { actor: string }): Promise<number> {
   return db.transaction(async (trx) => {
+    // One rotation at a time.
+    await trx('lists').where({ id: list.id }).forUpdate().first('id');
     const newest = await trx<LinkKeyRow>('link_keys')
       .where({ list_id: list.id })
       .orderBy('number', 'desc')
       .first();
     const number = (newest?.number ?? 0) + 1;
+    if (number > mostKeys) throw new Invalid('list', 'too-many', `a list has at most ${mostKeys} link keys`);
     await trx('link_keys').insert({
       list_id: list.id,
       number,

@@ -110,7 +110,12 @@ describe('The command signoff, from an empty database to an audit', function () 
       { ...list, created_at: '' },
       {
         ...{ id: listId, account_id: 1, internal_name: 'news', name: 'Acme News', state: 'closed' },
-        ...{ direct_link: 'instant', pixel: false, thank_you: { en: '# Goodbye\n' } },
+        ...{
+          direct_link: 'instant',
+          pixel: false,
+          signed_links_only: false,
+          thank_you: { en: '# Goodbye\n' },
+        },
         ...{ redirect: 'https://acme.example/{list}', ip_whitelist: ['10.0.0.0/8'] },
         ...{ downloads_from_any_address: true, operator_name: 'Acme Ltd' },
         ...{ postal_address: '1 Example Street\nExample Town', contact: 'a@acme.example' },

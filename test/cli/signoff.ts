@@ -7,7 +7,6 @@ import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { programArguments } from '../support/program.js';
 
-
 export interface Ran {
   readonly code: number | null;
   readonly stdout: string;

@@ -47,8 +47,9 @@ describe('A list of a million addresses', () => {
   });
   after(async function () {
     this.timeout(60_000);
-    await service.stop();
-    await database.close();
+    // Where the start failed, the rest has to end all the same.
+    await (service as SpawnedService | undefined)?.stop();
+    await (database as TestDatabase | undefined)?.close();
   });
 
   async function open(query: Record<string, string>): Promise<IncomingMessage> {

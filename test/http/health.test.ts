@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import request from 'supertest';
+import { forwarded } from '../support/doors.js';
 import { startFragileService, type FragileService } from '../support/faults.js';
 import { answerOn } from '../support/raw-http.js';
 import { addressesOf } from '../support/records.js';
@@ -64,6 +65,14 @@ describe('/healthz and /readyz', () => {
     assert.equal(warned.length, 1, 'the log is told once an hour');
     service.deps.state.forwardedByStrangerAt = Date.now() - 25 * 3_600_000;
     assert.deepEqual((await readyz(service)).body.warnings, []);
+  });
+
+  it('tell a stranger whether we are ready, and not how many people leave', async () => {
+    const answer = await forwarded(request(service.url).get('/readyz'), '198.51.100.7');
+    assert.deepEqual(Object.keys(answer.body as Ready).sort(), ['keeper', 'status', 'warnings']);
+    const behindUnknown = await request(service.url).get('/readyz').set('X-Real-IP', '198.51.100.7');
+    assert.equal((behindUnknown.body as Partial<Ready>).feed, undefined);
+    assert.notEqual((await readyz(service)).body.feed, undefined);
   });
 });
 

@@ -14,7 +14,10 @@ describe('The brake on the recipients’ doors', () => {
   let list: List;
   let next = 0;
   before(async () => {
-    service = await startTestService({ RECIPIENT_REQUESTS_PER_MINUTE: String(most) });
+    service = await startTestService({
+      RECIPIENT_REQUESTS_PER_MINUTE: String(most),
+      DOWNLOADS_AT_ONCE: '100',
+    });
     list = await makeList(service, { directLink: 'instant' });
   });
   after(() => service.close());

@@ -7,6 +7,7 @@ export interface Form {
   readonly fields: [name: string, value: string][];
   /** Nothing is left to be typed. */
   readonly isComplete: boolean;
+  readonly buttons: number;
 }
 
 /** @returns null where the page has no form. */
@@ -19,6 +20,7 @@ export function formOf(html: string): Form | null {
     action: unescaped(action),
     fields: sent.map((input) => [attributeOf(input, 'name'), attributeOf(input, 'value')]),
     isComplete: !inputs.some((input) => /\brequired\b/.test(input)),
+    buttons: inside.split('<button').length - 1,
   };
 }
 
