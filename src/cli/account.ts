@@ -3,7 +3,7 @@ import { createAccount, getAccount, listAccounts, type Account } from '../core/a
 import { Refused } from '../errors.js';
 import type { Db } from '../db/connect.js';
 import { print, printJson, table, timeOf } from './output.js';
-import { changing, reading, withSession } from './session.js';
+import { actor, changing, reading, withSession } from './session.js';
 
 export function addAccountCommands(program: Command): void {
   const account = program
@@ -20,7 +20,7 @@ export function addAccountCommands(program: Command): void {
     .addHelpText('after', '\nExamples:\n  $ signoff account create --name "Acme"')
     .action((options: { name: string; json?: true }) =>
       withSession(async (session) => {
-        const created = await changing(session, (db) => createAccount(db, options.name));
+        const created = await changing(session, (db) => createAccount(db, options.name, { actor }));
         if (options.json) printJson(shown(created));
         else print(`Account ${created.id}, ${created.name}, is ready.`);
       }),

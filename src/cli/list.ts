@@ -65,7 +65,7 @@ Examples:
             ...confirmationsOf(options),
           });
           if (options.tag === undefined) return made;
-          await addTags(db, made.id, options.tag);
+          await addTags(db, made.id, options.tag, { actor });
           return chosenList(db, made.publicId);
         });
         if (options.json) return printJson(listJson(created));
@@ -180,7 +180,7 @@ Examples:
           const before = await chosenList(db, text);
           await editList(db, before, settings, { actor, ...confirmationsOf(options) });
           if (isArchiving) await archiveList(db, before, options.archive === true, { actor });
-          if (options.tag !== undefined) await addTags(db, before.id, options.tag);
+          if (options.tag !== undefined) await addTags(db, before.id, options.tag, { actor });
           return chosenList(db, before.publicId);
         });
         if (options.json) return printJson(listJson(edited));

@@ -1,5 +1,6 @@
 import type { Db } from '../db/connect.js';
 import { NotFound } from '../errors.js';
+import { noteChange } from './history.js';
 import { checkText } from './text.js';
 
 /** A business that runs lists here. */
@@ -16,10 +17,18 @@ interface AccountRow {
 }
 
 /** @throws Invalid for a name that is empty, over 200 characters, or holds control characters. */
-export async function createAccount(db: Db, name: string): Promise<Account> {
+export async function createAccount(
+  db: Db,
+  name: string,
+  { actor }: { actor: string } = { actor: 'system' },
+): Promise<Account> {
   const row = { name: checkText('name', name, { max: 200 }), created_at: Date.now() };
-  const [id] = await db('accounts').insert(row);
-  return accountOf({ id: id as number, ...row });
+  const id = await db.transaction(async (trx) => {
+    const [accountId = 0] = await trx('accounts').insert(row);
+    await noteChange(trx, { accountId, actor, action: 'account.created' });
+    return accountId;
+  });
+  return accountOf({ id, ...row });
 }
 
 export async function listAccounts(db: Db): Promise<Account[]> {

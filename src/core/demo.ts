@@ -25,7 +25,7 @@ export function createDemo(db: Db): Promise<Demo | null> {
 
 async function makeDemo(db: Db): Promise<Demo> {
   const actor = 'demo';
-  const account = await createAccount(db, 'Demo account');
+  const account = await createAccount(db, 'Demo account', { actor });
   const list = await createList(
     db,
     account.id,

@@ -1,5 +1,6 @@
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
+import { noteChange } from './history.js';
 import { EVERYTHING } from './opt-outs.js';
 import { checkText } from './text.js';
 
@@ -18,7 +19,12 @@ export async function findTags(db: Db, listId: number): Promise<Set<string>> {
  * @throws Invalid for a tag that is empty, `*`, over 128 octets, or holds control characters, and for more
  *   than 1,000 tags a list.
  */
-export async function addTags(db: Db, listId: number, tags: readonly string[]): Promise<void> {
+export async function addTags(
+  db: Db,
+  listId: number,
+  tags: readonly string[],
+  { actor }: { actor: string } = { actor: 'system' },
+): Promise<void> {
   const checked = tags.map((tag) => {
     const text = checkText('tag', tag, { max: 128 });
     if (Buffer.byteLength(text) > 128) throw new Invalid('tag', 'too-long', 'a tag has at most 128 octets');
@@ -36,4 +42,10 @@ export async function addTags(db: Db, listId: number, tags: readonly string[]): 
       .onConflict(['list_id', 'tag'])
       .merge({ tag: Buffer.from(tag) });
   }
+  if (missing.length === 0) return;
+  const list = await db<{ id: number; account_id: number }>('lists')
+    .where({ id: listId })
+    .first('account_id');
+  const accountId = list?.account_id ?? 0;
+  await noteChange(db, { accountId, listId, actor, action: 'tags.added', details: { tags: missing } });
 }

@@ -60,3 +60,8 @@ export async function retrying<T>(db: Db, forMs: number, work: () => Promise<T>)
     }
   }
 }
+
+/** The rows of a raw query, which Knex gives as each driver does. */
+export function rowsOf<T>(db: Db, result: unknown): T[] {
+  return (engineOf(db).name === 'sqlite' ? result : (result as unknown[])[0]) as T[];
+}

@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import * as theCore from '../../migrations/0001-the-core.js';
 import * as signedLinks from '../../migrations/0002-signed-links.js';
 import { StartRefused } from '../errors.js';
-import type { Db } from './connect.js';
+import { retrying, type Db } from './connect.js';
 
 /** Oldest first. A migration's name is its file's, and never changes once released. */
 const migrations: [name: string, migration: Knex.Migration][] = [
@@ -13,6 +13,9 @@ const migrations: [name: string, migration: Knex.Migration][] = [
 
 /** How long another process may take with its migrations before its lock counts as left by a crash. */
 const lockPatienceMs = 60_000;
+
+/** How many such locks one start breaks or sees broken. */
+const mostBroken = 3;
 
 /**
  * Brings the tables up to date. Several processes may call it at once. A lock that a killed migration
@@ -32,24 +35,67 @@ export async function migrate(db: Db, patienceMs = lockPatienceMs): Promise<stri
     // Two versions may run side by side: an older one does not know the newest migrations.
     disableMigrationsListValidation: true,
   };
-  const deadline = Date.now() + patienceMs;
-  let isBroken = false;
-  for (;;) {
+  await retrying(db, patienceMs, () => prepareTables(db));
+  let held = await findLock(db);
+  let deadline = Date.now() + patienceMs;
+  for (let broken = 0; ;) {
     try {
-      const [, names] = (await db.migrate.latest(config)) as [number, string[]];
-      await startFeed(db);
-      return names;
+      return await retrying(db, patienceMs, async () => {
+        const [, names] = (await db.migrate.latest(config)) as [number, string[]];
+        await startFeed(db);
+        return names;
+      });
     } catch (error) {
       if ((error as { name?: string }).name !== 'MigrationLocked') throw error;
       if (Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 250));
-      else if (isBroken)
+      else if (broken++ === mostBroken)
         throw new StartRefused('Other processes keep migrating this database. Start again later.');
       else {
-        await db.migrate.forceFreeMigrationsLock(config);
-        isBroken = true;
+        // Of several who have lost their patience one breaks the lock, and the others wait for that one.
+        await db('migrations_lock')
+          .where({ index: held, is_locked: 1 })
+          .update({ index: held + 1, is_locked: 0 });
+        held = await findLock(db);
+        deadline = Date.now() + patienceMs;
       }
     }
   }
+}
+
+/** Knex makes its own tables as well, but of two processes that do so at once one fails, or both get a lock. */
+async function prepareTables(db: Db): Promise<void> {
+  await createOnce(db, 'migrations', (table) => {
+    table.increments();
+    table.string('name');
+    table.integer('batch');
+    table.timestamp('migration_time');
+  });
+  await createOnce(db, 'migrations_lock', (table) => {
+    table.increments('index').primary();
+    table.integer('is_locked');
+  });
+  const standing: unknown = await db('migrations_lock').first('index');
+  if (standing !== undefined) return;
+  await db('migrations_lock').insert({ index: 1, is_locked: 0 }).onConflict('index').merge({ index: 1 });
+}
+
+async function createOnce(
+  db: Db,
+  name: string,
+  build: (table: Knex.CreateTableBuilder) => void,
+): Promise<void> {
+  if (await db.schema.hasTable(name)) return;
+  try {
+    await db.schema.createTable(name, build);
+  } catch (error) {
+    if (!(await db.schema.hasTable(name))) throw error;
+  }
+}
+
+/** The lock's one row: its index names the holders up to the next that is broken. */
+async function findLock(db: Db): Promise<number> {
+  const row = await db<{ index: number }>('migrations_lock').first('index');
+  return row?.index ?? 1;
 }
 
 /** The feed's one row. An epoch names one unbroken numbering: cursors of any other are refused. */

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { expireOptOuts, markFeed, numberChanges } from '../core/feed.js';
+import { markFeed } from '../core/feed.js';
+import { expireOptOuts, numberChanges } from '../core/numbering.js';
 import { releaseLease, takeLease } from '../core/leases.js';
 import { retrying, type Db } from '../db/connect.js';
 

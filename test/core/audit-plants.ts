@@ -1,7 +1,7 @@
 import { rotateAccessKey } from '../../src/core/access-keys.js';
 import { createAccount } from '../../src/core/accounts.js';
 import { md5Of, sha256Of } from '../../src/core/address.js';
-import { expireOptOuts } from '../../src/core/feed.js';
+import { expireOptOuts } from '../../src/core/numbering.js';
 import { takeLease } from '../../src/core/leases.js';
 import { createList } from '../../src/core/lists.js';
 import { createMailer, grantList } from '../../src/core/mailers.js';

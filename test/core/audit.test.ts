@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { auditNumbers } from '../../src/core/audit-numbers.js';
 import { audit, type AuditTotals, type Breach } from '../../src/core/audit.js';
-import { expireOptOuts } from '../../src/core/feed.js';
+import { expireOptOuts } from '../../src/core/numbering.js';
 import type { List } from '../../src/core/lists.js';
 import { removeOptOuts } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { sha256Of } from '../../src/core/address.js';
 import { readEntriesSince } from '../../src/core/entries-since.js';
 import { readChanges, readEntries, type Entry } from '../../src/core/entries.js';
-import { numberChanges } from '../../src/core/feed.js';
+import { numberChanges } from '../../src/core/numbering.js';
 import { removeOptOuts, rowOf, writeOptOuts, type OptOutRecord } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {

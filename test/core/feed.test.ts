@@ -8,10 +8,10 @@ import {
   hasPendingChanges,
   markFeed,
   numberBefore,
-  numberChanges,
   readCursor,
   type Feed,
 } from '../../src/core/feed.js';
+import { numberChanges } from '../../src/core/numbering.js';
 import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
 import { retrying, type Db } from '../../src/db/connect.js';
 import { CursorGone, Invalid } from '../../src/errors.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { md5Of, sha256Of } from '../../src/core/address.js';
-import { expireOptOuts } from '../../src/core/feed.js';
+import { expireOptOuts } from '../../src/core/numbering.js';
 import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {

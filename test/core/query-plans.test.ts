@@ -4,13 +4,8 @@ import { md5Of, sha256Of } from '../../src/core/address.js';
 import { downloadsOfList } from '../../src/core/downloads.js';
 import { readEntriesSince } from '../../src/core/entries-since.js';
 import { readChanges, readEntries } from '../../src/core/entries.js';
-import {
-  expireOptOuts,
-  getCounts,
-  hasPendingChanges,
-  numberBefore,
-  numberChanges,
-} from '../../src/core/feed.js';
+import { getCounts, hasPendingChanges, numberBefore } from '../../src/core/feed.js';
+import { expireOptOuts, numberChanges } from '../../src/core/numbering.js';
 import { findList, getListById, type List } from '../../src/core/lists.js';
 import {
   findOptOuts,

@@ -1,7 +1,8 @@
 import { createAccount } from '../../src/core/accounts.js';
 import { md5Of, parseAddress, sha256Of } from '../../src/core/address.js';
 import type { Entry } from '../../src/core/entries.js';
-import { hasPendingChanges, numberChanges } from '../../src/core/feed.js';
+import { hasPendingChanges } from '../../src/core/feed.js';
+import { numberChanges } from '../../src/core/numbering.js';
 import { createList } from '../../src/core/lists.js';
 import type { OptOut, OptOutRecord } from '../../src/core/opt-outs.js';
 import type { Knex } from 'knex';

@@ -37,9 +37,10 @@ export function hasDatabaseServer(): boolean {
  * Starts a server of its own for this process, in a folder of its own: MariaDB or else MySQL, set to
  * keep what it acknowledges. It ends with this process, unless that one is killed the hard way.
  *
+ * @param more settings for the server's command line, which win over ours.
  * @throws Error with the end of the server's log, where it did not come up within a minute.
  */
-export async function startPrivateDatabase(): Promise<PrivateDatabase> {
+export async function startPrivateDatabase(more: readonly string[] = []): Promise<PrivateDatabase> {
   const program = findProgram('mariadbd', 'mysqld');
   if (program === null) throw new Error('no MariaDB or MySQL server here; npm run test:setup installs one');
   const folder = await mkdtemp(path.join(os.tmpdir(), 'signoff-db-'));
@@ -74,7 +75,7 @@ export async function startPrivateDatabase(): Promise<PrivateDatabase> {
     const port = await freePort();
     const url = `mysql://signoff:${password}@127.0.0.1:${port}/`;
     const start = async () => {
-      server = spawnServer(program, folder, owner, port);
+      server = spawnServer(program, folder, [...owner, ...more], port);
       await isUp(server, url, folder);
     };
     await start();

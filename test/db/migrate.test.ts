@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import process from 'node:process';
+import { getFeed } from '../../src/core/feed.js';
+import { connect, type Db } from '../../src/db/connect.js';
+import { migrate } from '../../src/db/migrate.js';
+import { engine, freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
+import { until } from '../support/service.js';
+
+const file = path.join(import.meta.dirname, '../support/migrate-process.ts');
+
+describe('The migrations', () => {
+  const databases: FreshDatabase[] = [];
+  const pools: Db[] = [];
+  let url: string;
+  let db: Db;
+  beforeEach(async () => {
+    ({ url, db } = await fresh());
+  });
+  afterEach(async () => {
+    await Promise.all(pools.splice(0).map((pool) => pool.destroy()));
+    await Promise.all(databases.splice(0).map((database) => database.drop()));
+  });
+
+  async function fresh(): Promise<{ url: string; db: Db }> {
+    const database = await freshDatabaseUrl();
+    databases.push(database);
+    const pool = connect(database.url, { timeoutMs: 10_000, poolSize: 3 });
+    pools.push(pool);
+    return { url: database.url, db: pool };
+  }
+
+  /** Tables with their columns, as the database tells them. */
+  async function tables(of = db): Promise<Record<string, string[]>> {
+    const rows: { table: string; column: string }[] =
+      engine === 'sqlite'
+        ? await of.raw(
+            "SELECT t.name AS 'table', c.name AS 'column' FROM sqlite_schema AS t, pragma_table_xinfo(t.name) AS c WHERE t.type = 'table'",
+          )
+        : await of('information_schema.columns')
+            .whereRaw('table_schema = DATABASE()')
+            .select({ table: 'table_name', column: 'column_name' });
+    const found: Record<string, string[]> = {};
+    for (const { table, column } of rows) (found[table] ??= []).push(column);
+    return found;
+  }
+  const names = async () => (await db<{ name: string }>('migrations').orderBy('id')).map((row) => row.name);
+  const run = (at = 0) => {
+    const child = spawn(process.execPath, ['--import=tsx', file, url, String(at)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    return { child, ended: once(child, 'close').then(([code]) => ({ code: code as number | null, said })) };
+  };
+
+  it('are carried out once, and the second run finds nothing to do', async () => {
+    const carriedOut = await migrate(db);
+    assert.ok(carriedOut.includes('0001-the-core'));
+    const { epoch } = await getFeed(db);
+    const before = await tables();
+    assert.deepEqual(await migrate(db), []);
+    assert.deepEqual(await names(), carriedOut);
+    assert.deepEqual([await tables(), (await getFeed(db)).epoch], [before, epoch]);
+  });
+
+  it('can be begun by several processes at once on a new database', async function () {
+    this.timeout(60_000);
+    for (let round = 0; round < 2; round++) {
+      ({ url, db } = await fresh());
+      const at = Date.now() + 1500;
+      const runs = await Promise.all([run(at), run(at), run(at)].map(({ ended }) => ended));
+      assert.deepEqual(
+        runs.map(({ code }) => code),
+        [0, 0, 0],
+        JSON.stringify(runs),
+      );
+      assert.ok(runs.some(({ said }) => said.includes('0001-the-core')));
+      assert.deepEqual(await migrate(db), []);
+      const [lock] = await db('migrations_lock').count({ count: '*' });
+      assert.equal(Number(lock?.count), 1, 'with two locks nobody would ever get one');
+      assert.equal((await db('feed')).length, 1);
+    }
+  });
+
+  it('go on where a process was killed in the middle, once its lock counts as left behind', async function () {
+    this.timeout(60_000);
+    const { child, ended } = run();
+    await until('some of the tables are there', () => db.schema.hasTable('lists'));
+    child.kill('SIGKILL');
+    await ended;
+    await migrate(db, 500);
+    const other = await fresh();
+    await migrate(other.db);
+    assert.deepEqual(await tables(), await tables(other.db));
+  });
+
+  it('repeat what a killed process has not noted, and keep what is in the tables', async () => {
+    const all = await migrate(db);
+    const whole = await tables();
+    await db('accounts').insert({ name: 'Acme', created_at: 1 });
+    await db('migrations').delete();
+    await db.schema.dropTable('history');
+    await db('migrations_lock').update({ is_locked: 1 });
+    const startedAt = Date.now();
+    assert.deepEqual(await migrate(db, 700), all);
+    assert.ok(Date.now() - startedAt >= 700, 'the lock was respected for a while');
+    assert.deepEqual([await tables(), (await db('accounts')).length], [whole, 1]);
+  });
+
+  it('wait for a process that holds the lock and lets it go in time', async () => {
+    await migrate(db);
+    await db('migrations_lock').update({ is_locked: 1 });
+    const waiting = migrate(db, 60_000);
+    let isDone = false;
+    void waiting.then(() => (isDone = true));
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    assert.equal(isDone, false);
+    await db('migrations_lock').update({ is_locked: 0 });
+    assert.deepEqual(await waiting, []);
+  });
+
+  it('are run by one of several who lose patience with the same lock', async () => {
+    await migrate(db);
+    const before = await db<{ index: number }>('migrations_lock').first('index');
+    await db('migrations_lock').update({ is_locked: 1 });
+    await Promise.all(Array.from({ length: 3 }, () => migrate(db, 400)));
+    const locks = await db<{ index: number; is_locked: number }>('migrations_lock');
+    assert.deepEqual(locks, [{ index: (before?.index ?? 0) + 1, is_locked: 0 }]);
+  });
+});
