@@ -103,7 +103,7 @@ describe('A database that the command signoff cannot use', function () {
   it('is wrongly configured: it names the variable', async () => {
     const ran = await signoff({ NODE_ENV: 'production', DATABASE_URL: 'postgres://x' }, ['list', 'list']);
     assert.equal(ran.code, 1);
-    assert.match(ran.stderr, /SIGNOFF_SECRET is needed.*BASE_URL is needed.*DATABASE_URL must begin/s);
+    assert.match(ran.stderr, /DATABASE_URL must be.*SIGNOFF_SECRET is needed.*BASE_URL is needed/s);
   });
 
   it('is the one that .env of the working folder names', async () => {
