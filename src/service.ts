@@ -16,6 +16,7 @@ import { migrate } from './db/migrate.js';
 import type { Deps, ServiceState } from './deps.js';
 import { StartRefused } from './errors.js';
 import { compileTrust } from './http/client-address.js';
+import { cutOff } from './http/cut-off.js';
 import { startKeeper, type Keeper } from './keeper/keeper.js';
 
 export interface Service {
@@ -157,7 +158,7 @@ async function stop(
   const deadline = setTimeout(() => {
     log.warn('some requests outlasted STOP_SECONDS and were cut off');
     // A connection that is closed in order would make a broken-off file look whole to HTTP/1.0.
-    for (const res of state.downloads) res.socket?.resetAndDestroy();
+    for (const res of state.downloads) cutOff(res);
     server.closeAllConnections();
   }, config.stopMs);
   await closed;

@@ -11,6 +11,7 @@ import type { List } from '../core/lists.js';
 import type { Deps } from '../deps.js';
 import { NotFound, Unavailable } from '../errors.js';
 import { sendProblemJson } from '../http/errors.js';
+import { cutOff } from '../http/cut-off.js';
 import { HttpError } from '../http/http-error.js';
 import { queryOf } from '../http/request.js';
 import { sendNothing } from '../http/respond.js';
@@ -117,7 +118,7 @@ async function answer(
         ? readEntriesSince(db, list.id, request.since, options)
         : readEntries(db, list.id, options);
   const written = { entries: 0 };
-  res.setTimeout(stallMs, () => res.socket?.resetAndDestroy());
+  res.setTimeout(stallMs, () => cutOff(res));
   const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
     objectMode: false,
   });
@@ -168,7 +169,7 @@ async function* resettingOnFailure(
   try {
     yield* lines;
   } catch (error) {
-    res.socket?.resetAndDestroy();
+    cutOff(res);
     throw error;
   }
 }
