@@ -3,7 +3,8 @@ import type { Knex } from 'knex';
 import * as theCore from '../../migrations/0001-the-core.js';
 import * as signedLinks from '../../migrations/0002-signed-links.js';
 import { StartRefused } from '../errors.js';
-import { retrying, type Db } from './connect.js';
+import { engineOf, retrying, type Db } from './connect.js';
+import { busyTimeoutMs } from './sqlite.js';
 
 /** Oldest first. A migration's name is its file's, and never changes once released. */
 const migrations: [name: string, migration: Knex.Migration][] = [
@@ -24,6 +25,17 @@ const mostBroken = 3;
  * @returns the names of the migrations that were carried out.
  */
 export async function migrate(db: Db, patienceMs = lockPatienceMs): Promise<string[]> {
+  if (engineOf(db).name === 'mysql') return carryOut(db, patienceMs);
+  // Nobody is served yet: rather wait for the other's write than fail to give the lock back.
+  await db.raw('PRAGMA busy_timeout = 5000');
+  try {
+    return await carryOut(db, patienceMs);
+  } finally {
+    await db.raw(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+  }
+}
+
+async function carryOut(db: Db, patienceMs: number): Promise<string[]> {
   const config: Knex.MigratorConfig = {
     migrationSource: {
       getMigrations: () => Promise.resolve(migrations),

@@ -22,7 +22,7 @@ export const sqliteEngine: Engine = {
 };
 
 /** The driver is synchronous: while it waits for another process's write, nobody else is served. */
-const busyTimeoutMs = 50;
+export const busyTimeoutMs = 50;
 
 /**
  * Opens the one connection of the embedded database: WAL, and synchronous FULL, since the NORMAL that

@@ -110,8 +110,8 @@ describe('The recorder, while another process holds what it writes to', () => {
   it('lets nobody wait for all those before it, while nothing can be written', async () => {
     const letGo = await holdLock();
     const startedAt = Date.now();
-    // Each statement holds Ann, and each takes its whole time: four of them one after the other.
-    const batches = Array.from({ length: 8 }, (_, i) =>
+    // Each statement holds Ann, and each takes its whole time: eight of them one after the other.
+    const batches = Array.from({ length: 16 }, (_, i) =>
       Array.from({ length: 600 }, (_, n) =>
         optOutOf(list, n === 0 ? 'ann@example.com' : `q${i}-${n}@example.com`),
       ),

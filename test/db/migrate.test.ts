@@ -47,8 +47,8 @@ describe('The migrations', () => {
     return found;
   }
   const names = async () => (await db<{ name: string }>('migrations').orderBy('id')).map((row) => row.name);
-  const run = (at = 0) => {
-    const child = spawn(process.execPath, ['--import=tsx', file, url, String(at)], {
+  const run = (at = 0, count = 1) => {
+    const child = spawn(process.execPath, ['--import=tsx', file, url, String(at), String(count)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let said = '';
@@ -68,10 +68,12 @@ describe('The migrations', () => {
 
   it('can be begun by several processes at once on a new database', async function () {
     this.timeout(60_000);
+    // SQLite's driver has one go at a time in each process, waiting for itself.
+    const each = engine === 'sqlite' ? 1 : 3;
     for (let round = 0; round < 2; round++) {
       ({ url, db } = await fresh());
       const at = Date.now() + 1500;
-      const runs = await Promise.all([run(at), run(at), run(at)].map(({ ended }) => ended));
+      const runs = await Promise.all([run(at, each), run(at, each), run(at, each)].map(({ ended }) => ended));
       assert.deepEqual(
         runs.map(({ code }) => code),
         [0, 0, 0],
