@@ -144,7 +144,8 @@ describe('signoff links', function () {
     const list = await make();
     const link = await linkFor(list);
     const { publicId } = list;
-    const last = link.endsWith('A') ? 'B' : 'A';
+    // Both end a token as base64url may: their last bits are zero.
+    const last = link.endsWith('A') ? 'Q' : 'A';
     const token = Buffer.from(link.slice(link.lastIndexOf('/') + 1), 'base64url');
     token.writeUInt16BE(77, 5);
     const foreign: [string, RegExp][] = [

@@ -16,7 +16,7 @@ const server = createServer((request, response) => {
   request.on('data', (chunk: Buffer) => (text += chunk.toString()));
   request.on('end', () => {
     const [, email = ''] = /email=([^&\s]+)/.exec(text) ?? [];
-    setTimeout(() => void recorder.record([optOutOf(Number(listId), decodeURIComponent(email))]), 20);
+    setTimeout(() => void recorder.record([optOutOf(Number(listId), decodeURIComponent(email))]), 300);
     response.end('yes');
   });
 });
