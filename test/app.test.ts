@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import request from 'supertest';
-import { isSuppressed } from '../src/core/opt-outs.js';
+import { isSuppressed } from '../src/core/suppressed.js';
 import { download, listOf } from './support/downloads.js';
 import { exchange } from './support/raw-http.js';
 import { makeList, startTestService, untilNumbered, type TestService } from './support/service.js';

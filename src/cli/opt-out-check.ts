@@ -1,13 +1,8 @@
 import process from 'node:process';
 import type { Command } from 'commander';
 import type { List } from '../core/lists.js';
-import {
-  EVERYTHING,
-  findOptOuts,
-  findSuppressed,
-  isSuppressed,
-  type OptOutRecord,
-} from '../core/opt-outs.js';
+import { EVERYTHING, type OptOutRecord } from '../core/opt-outs.js';
+import { findOptOuts, findSuppressed, isSuppressed } from '../core/suppressed.js';
 import { readAddressLines } from './address-lines.js';
 import { chosenList, listArgument } from './arguments.js';
 import { knownTag, typedAddress } from './opt-out.js';

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { markFeed } from '../core/feed.js';
-import { expireOptOuts, numberChanges } from '../core/numbering.js';
 import { releaseLease, takeLease } from '../core/leases.js';
+import { numberChanges } from '../core/numbering.js';
 import { retrying, type Db } from '../db/connect.js';
+import { sweeps, type Sweep } from './sweeps.js';
 
 export interface Keeper {
   /** Rows were committed: number them soon. */
@@ -20,8 +20,6 @@ const wakeMs = 15;
 const troubleMs = 1000;
 /** A deadlock or a lock of the recorder's is no trouble. Short of what is left of the lease. */
 const retryMs = 2000;
-const sweepEveryMs = 1000;
-const expiriesARound = 500;
 
 /**
  * The background work of an installation, done by one process at a time: whoever holds the lease. Starts
@@ -38,7 +36,7 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
   let leaseUntil = 0;
   let fencing = 0;
   let isElsewhere = false;
-  let lastSweepAt = 0;
+  const sweptAt = new Map<Sweep, number>();
 
   function schedule(ms: number): void {
     if (isStopping) return;
@@ -76,13 +74,14 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
       fencing = lease.fencing;
     }
     const numbered = await retrying(db, retryMs, () => numberChanges(db, fencing));
-    if (now - lastSweepAt >= sweepEveryMs) {
-      lastSweepAt = now;
-      const looked = await retrying(db, retryMs, () => expireOptOuts(db, now, expiriesARound));
-      if (looked === expiriesARound) lastSweepAt = 0;
-      await markFeed(db);
+    let isMore = numbered > 0;
+    for (const sweep of sweeps) {
+      if (now - (sweptAt.get(sweep) ?? 0) < sweep.everyMs) continue;
+      const hasMore = await retrying(db, retryMs, () => sweep.run(db, now));
+      if (hasMore) isMore = true;
+      else sweptAt.set(sweep, now);
     }
-    return numbered > 0 || lastSweepAt === 0;
+    return isMore;
   }
 
   schedule(0);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { isSuppressed } from '../../src/core/opt-outs.js';
+import { isSuppressed } from '../../src/core/suppressed.js';
 import {
   makeList,
   makeMailer,

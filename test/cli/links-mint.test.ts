@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import request from 'supertest';
 import type { List } from '../../src/core/lists.js';
-import { findOptOuts } from '../../src/core/opt-outs.js';
+import { findOptOuts } from '../../src/core/suppressed.js';
 import { addTags } from '../../src/core/tags.js';
 import { formOf } from '../support/html.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';

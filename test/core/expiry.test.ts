@@ -3,7 +3,8 @@ import { md5Of } from '../../src/core/address.js';
 import { readChanges, readEntries, type EntriesOptions } from '../../src/core/entries.js';
 import { getCounts, getFeed, hasPendingChanges } from '../../src/core/feed.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
-import { isSuppressed, removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { isSuppressed } from '../../src/core/suppressed.js';
 import type { Db } from '../../src/db/connect.js';
 import {
   collect,

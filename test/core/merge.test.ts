@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
-import {
-  findOptOuts,
-  isSuppressed,
-  removeOptOuts,
-  rowOf,
-  writeOptOuts,
-  type OptOut,
-} from '../../src/core/opt-outs.js';
+import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import {
   migratedDatabase,
   newList,

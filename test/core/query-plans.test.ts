@@ -7,14 +7,8 @@ import { readChanges, readEntries } from '../../src/core/entries.js';
 import { getCounts, hasPendingChanges, numberBefore } from '../../src/core/feed.js';
 import { expireOptOuts, numberChanges } from '../../src/core/numbering.js';
 import { findList, getListById, type List } from '../../src/core/lists.js';
-import {
-  findOptOuts,
-  findSuppressed,
-  isSuppressed,
-  removeOptOuts,
-  rowOf,
-  writeOptOuts,
-} from '../../src/core/opt-outs.js';
+import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { findOptOuts, findSuppressed, isSuppressed } from '../../src/core/suppressed.js';
 import type { Db } from '../../src/db/connect.js';
 import { migratedDatabase, newList, optOutOf, plant, rowKinds, type TestDatabase } from '../support/core.js';
 import { engine } from '../support/engine.js';

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseAddress } from '../../src/core/address.js';
 import type { List } from '../../src/core/lists.js';
-import { findOptOuts, isSuppressed, type OptOut } from '../../src/core/opt-outs.js';
+import type { OptOut } from '../../src/core/opt-outs.js';
+import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import {
   newReceiptNumber,
   noteReason,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { md5Of } from '../../src/core/address.js';
-import { findOptOuts } from '../../src/core/opt-outs.js';
+import { findOptOuts } from '../../src/core/suppressed.js';
 import { createRecorder, type Recorder } from '../../src/core/recorder.js';
 import type { Db } from '../../src/db/connect.js';
 import { Unavailable } from '../../src/errors.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import request from 'supertest';
 import type { List } from '../../src/core/lists.js';
-import { findOptOuts, isSuppressed } from '../../src/core/opt-outs.js';
+import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import { escaped, textOf } from '../support/html.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';
 

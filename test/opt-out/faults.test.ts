@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Response } from 'supertest';
-import { isSuppressed } from '../../src/core/opt-outs.js';
+import { isSuppressed } from '../../src/core/suppressed.js';
 import type { List } from '../../src/core/lists.js';
 import { doors, type Door } from '../support/doors.js';
 import { textOf } from '../support/html.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import request from 'supertest';
 import type { ListSettings } from '../../src/core/list-settings.js';
 import type { List } from '../../src/core/lists.js';
-import { findOptOuts } from '../../src/core/opt-outs.js';
+import { findOptOuts } from '../../src/core/suppressed.js';
 import { mintToken, newestLinkKey, rotateLinkKey } from '../../src/core/signed-links.js';
 import { addTags } from '../../src/core/tags.js';
 import { recordsOptOuts } from '../support/door-contract.js';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Response } from 'supertest';
-import { findOptOuts, isSuppressed, type OptOutRecord } from '../../src/core/opt-outs.js';
+import type { OptOutRecord } from '../../src/core/opt-outs.js';
+import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import { archiveList, type List } from '../../src/core/lists.js';
 import { addTags } from '../../src/core/tags.js';
 import { mailersServer, type Door, type Fields } from './doors.js';
