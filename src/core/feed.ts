@@ -75,15 +75,15 @@ export async function workWaitsSince(db: Db, at = Date.now()): Promise<number | 
 
 /** Whether rows of a list wait for their numbers, or for the removal that their expiry brings. */
 export async function hasPendingChanges(db: Db, listId: number, at = Date.now()): Promise<boolean> {
+  // Statistics from when a whole import waited would have MySQL go through the whole list.
+  const by = (table: string, index: string) => db.raw(`${table} ${engineOf(db).byIndex(index)}`);
   // In the order in which rows go on, so that one which does so between the two is seen in its next place.
-  const expired: unknown = await db('expiries')
+  const expired: unknown = await db(by('expiries', 'expiries_list'))
     .where({ list_id: listId })
     .where('expires_at', '<=', at)
     .first('list_id');
   if (expired !== undefined) return true;
-  // Statistics from when a whole import waited would have MySQL go through the whole list.
-  const byFeed = db.raw(`opt_outs ${engineOf(db).byIndex('opt_outs_feed')}`);
-  const unnumbered: unknown = await db(byFeed)
+  const unnumbered: unknown = await db(by('opt_outs', 'opt_outs_feed'))
     .where({ list_id: listId })
     .whereNull('feed_number')
     .first('list_id');

@@ -14,6 +14,10 @@ export const sources = [
 ] as const;
 export type Source = (typeof sources)[number];
 
+/** The doors that record without anybody pressing anything; `direct-link` does where it is `instant`. */
+export const machineDoors = ['pixel', 'one-click', 'direct-link'] as const satisfies readonly Source[];
+const machineSources = machineDoors.map((source) => `'${source}'`).join(', ');
+
 /** The tag of an opt-out from all of a list's mail. */
 export const EVERYTHING = '*';
 
@@ -33,6 +37,15 @@ export interface OptOut {
   readonly credentialId?: number | null;
   readonly ip?: string | null;
   readonly receipt?: Buffer | null;
+  /** A signed link brought it, or the owner's own people did: nobody else can have made it. */
+  readonly isVouched?: boolean;
+}
+
+/** An opt-out of somebody of whom only hashes are known; with both of them, of an erased person. */
+export interface HashedOptOut extends Omit<OptOut, 'address'> {
+  readonly hashes:
+    | { readonly md5: Buffer; readonly sha256?: Buffer }
+    | { readonly md5?: undefined; readonly sha256: Buffer };
 }
 
 /** A row of `opt_outs` as the recorder writes it. */
@@ -55,18 +68,18 @@ const columns = [
   'credential_id',
   'ip',
   'receipt',
+  'vouched',
 ] as const;
 
-/** `given` is kept only where it says more than the normalised address does. */
-export function rowOf(optOut: OptOut): OptOutRow {
-  const { normalised, given } = optOut.address;
+export function rowOf(optOut: OptOut | HashedOptOut): OptOutRow {
+  const [key, address, given, sha256] = 'hashes' in optOut ? hashesOf(optOut) : addressOf(optOut);
   return [
     optOut.listId,
-    md5Of(normalised),
+    key,
     Buffer.from(optOut.tag),
-    Buffer.from(normalised),
-    given === normalised ? null : Buffer.from(given),
-    null,
+    address,
+    given,
+    sha256,
     optOut.createdAt,
     optOut.recordedAt,
     optOut.recordedAt,
@@ -77,7 +90,19 @@ export function rowOf(optOut: OptOut): OptOutRow {
     optOut.credentialId ?? null,
     optOut.ip ?? null,
     optOut.receipt ?? null,
+    optOut.isVouched === true ? 1 : 0,
   ];
+}
+
+type Who = [key: Buffer, address: Buffer | null, given: Buffer | null, sha256: Buffer | null];
+
+/** `given` is kept only where it says more than the normalised address does. */
+function addressOf({ address: { normalised, given } }: OptOut): Who {
+  return [md5Of(normalised), Buffer.from(normalised), given === normalised ? null : Buffer.from(given), null];
+}
+
+function hashesOf({ hashes: { md5, sha256 } }: HashedOptOut): Who {
+  return [md5 ?? sha256.subarray(0, 16), null, null, sha256 ?? null];
 }
 
 /** By the primary key: statements that lock rows in one order do not deadlock each other. */
@@ -96,8 +121,11 @@ export function compareRows(a: OptOutRow, b: OptOutRow): number {
  * receipt stay, the later expiry counts (none is the latest), and last_at and repeats move on. A removed
  * or expired row is revived with the new values. What the feed has to carry again (a revival, an address
  * where there was a hash, a later expiry, of which a reader may have seen the first one pass) loses its
- * feed number. An erased person's row never gets its address back while
- * it suppresses, whichever door brings it.
+ * feed number. An erased person's row never gets its address back while it suppresses, whichever door
+ * brings it.
+ *
+ * `vouched` says that somebody else than its first client stands behind an opt-out: a signed link, another
+ * network, or a person at the page. Taking a burst back leaves such rows (bursts.ts).
  */
 export async function writeOptOuts(db: Db, rows: readonly OptOutRow[]): Promise<void> {
   const placeholders = `(${columns.map(() => '?').join(',')})`;
@@ -113,7 +141,7 @@ export async function writeOptOuts(db: Db, rows: readonly OptOutRow[]): Promise<
  * `removed_at`, which everything looks at, last.
  */
 function mergeClause(db: Db): string {
-  const { incoming, onRepeat, smaller, larger } = engineOf(db);
+  const { incoming, onRepeat, smaller, larger, nullSafeEqual, clientNetwork } = engineOf(db);
   const live = `opt_outs.removed_at IS NULL AND (opt_outs.expires_at IS NULL OR opt_outs.expires_at > ${incoming('recorded_at')})`;
   const erased = 'opt_outs.address IS NULL AND opt_outs.sha256 IS NOT NULL';
   const kept = (column: string) =>
@@ -121,6 +149,8 @@ function mergeClause(db: Db): string {
   const filled = (column: string) =>
     `${column} = CASE WHEN NOT (${live}) THEN ${incoming(column)} WHEN ${erased} THEN NULL
       WHEN opt_outs.address IS NULL THEN ${incoming(column)} ELSE opt_outs.${column} END`;
+  const isSameClient = `${clientNetwork('opt_outs.ip')} ${nullSafeEqual} ${clientNetwork(incoming('ip'))}
+      AND (opt_outs.source = ${incoming('source')} OR ${incoming('source')} IN (${machineSources}))`;
   return `${onRepeat}
     feed_number = CASE WHEN NOT (${live}) THEN NULL
       WHEN opt_outs.address IS NULL AND opt_outs.sha256 IS NULL AND ${incoming('address')} IS NOT NULL THEN NULL
@@ -132,6 +162,8 @@ function mergeClause(db: Db): string {
     last_at = CASE WHEN ${live} THEN ${larger('opt_outs.last_at', incoming('last_at'))}
       ELSE ${incoming('last_at')} END,
     repeats = CASE WHEN ${live} THEN opt_outs.repeats + 1 ELSE 0 END,
+    vouched = CASE WHEN ${live} AND ${incoming('vouched')} = 0 AND ${isSameClient} THEN opt_outs.vouched
+      WHEN ${live} THEN 1 ELSE ${incoming('vouched')} END,
     ${['recorded_at', 'source', 'reason', 'mailer_id', 'credential_id', 'ip', 'receipt'].map(kept).join(', ')},
     ${filled('given')},
     ${filled('address')},
@@ -162,6 +194,7 @@ export interface OptOutRecord {
   readonly mailer_id: number | null;
   readonly ip: string | null;
   readonly receipt: Buffer | null;
+  readonly vouched: number;
   readonly removed_at: number | null;
   readonly feed_number: number | null;
   readonly counted: number;

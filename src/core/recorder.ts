@@ -1,6 +1,13 @@
 import { retrying, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
-import { compareRows, rowOf, writeOptOuts, type OptOut, type OptOutRow } from './opt-outs.js';
+import {
+  compareRows,
+  rowOf,
+  writeOptOuts,
+  type HashedOptOut,
+  type OptOut,
+  type OptOutRow,
+} from './opt-outs.js';
 
 export interface Recorder {
   /**
@@ -9,7 +16,7 @@ export interface Recorder {
    * @throws Unavailable when the queue is full, the service is stopping, or the database is away. Whether
    *   the opt-outs were recorded is then unknown; recording them again is harmless.
    */
-  record(optOuts: readonly OptOut[]): Promise<void>;
+  record(optOuts: readonly (OptOut | HashedOptOut)[]): Promise<void>;
   /** Takes nothing more, and resolves when all that was taken has been answered. */
   drain(): Promise<void>;
   /** Rows that wait, and statements in flight. */
@@ -50,7 +57,7 @@ export function createRecorder(
   let isDraining = false;
   let whenIdle: (() => void)[] = [];
 
-  function record(optOuts: readonly OptOut[]): Promise<void> {
+  function record(optOuts: readonly (OptOut | HashedOptOut)[]): Promise<void> {
     if (optOuts.length === 0) return Promise.resolve();
     if (isDraining) return Promise.reject(new Unavailable('the service is stopping'));
     if (waiting + optOuts.length > queueRows) {

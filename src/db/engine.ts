@@ -17,6 +17,8 @@ export interface Engine {
   readonly onRepeat: string;
   readonly smaller: (a: string, b: string) => string;
   readonly larger: (a: string, b: string) => string;
+  /** The client's network (client-network.ts) of an `ip`, in a form that can be compared. */
+  readonly clientNetwork: (column: string) => string;
   /** The database is away, full or too slow: whether the statement was carried out is unknown. */
   readonly isUnavailable: (error: unknown) => boolean;
   /** The statement was rolled back for a passing reason, and may be repeated at once. */

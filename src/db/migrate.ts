@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
 import * as theCore from '../../migrations/0001-the-core.js';
 import * as signedLinks from '../../migrations/0002-signed-links.js';
+import * as attackRule from '../../migrations/0003-attack-rule.js';
+import * as peoplesRights from '../../migrations/0005-peoples-rights.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -10,6 +12,8 @@ import { busyTimeoutMs } from './sqlite.js';
 const migrations: [name: string, migration: Knex.Migration][] = [
   ['0001-the-core', theCore],
   ['0002-signed-links', signedLinks],
+  ['0003-attack-rule', attackRule],
+  ['0005-peoples-rights', peoplesRights],
 ];
 
 /** How long another process may take with its migrations before its lock counts as left by a crash. */

@@ -49,6 +49,8 @@ export const mysqlEngine: Engine = {
   onRepeat: 'ON DUPLICATE KEY UPDATE',
   smaller: (a, b) => `LEAST(${a}, ${b})`,
   larger: (a, b) => `GREATEST(${a}, ${b})`,
+  // The first 7 octets of 16, or all 4.
+  clientNetwork: (column) => `LEFT(INET6_ATON(${column}), 7)`,
   isUnavailable: (error) => {
     const { code, fatal, errno } = error as { code?: string; fatal?: boolean; errno?: number };
     return fatal === true || unavailableCodes.has(code ?? '') || retryableErrnos.has(errno ?? 0);

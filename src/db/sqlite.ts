@@ -5,6 +5,7 @@ import type { Knex } from 'knex';
 import knex from 'knex';
 import BetterSqlite3Dialect from 'knex/lib/dialects/better-sqlite3/index.js';
 import { StartRefused } from '../errors.js';
+import { clientNetworkOf } from './client-network.js';
 import { silent, type ConnectOptions, type Engine } from './engine.js';
 
 export const sqliteEngine: Engine = {
@@ -16,6 +17,7 @@ export const sqliteEngine: Engine = {
   onRepeat: 'ON CONFLICT (list_id, address_key, tag) DO UPDATE SET',
   smaller: (a, b) => `MIN(${a}, ${b})`,
   larger: (a, b) => `MAX(${a}, ${b})`,
+  clientNetwork: (column) => `client_network(${column})`,
   isUnavailable: (error) =>
     /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM)/.test((error as { code?: string }).code ?? ''),
   isRetryable: (error) => /^SQLITE_(BUSY|LOCKED)/.test((error as { code?: string }).code ?? ''),
@@ -79,6 +81,9 @@ export function sqlitePath(url: string): string {
 }
 
 function prepareConnection(connection: Database): void {
+  connection.function('client_network', { deterministic: true }, (ip: unknown) =>
+    typeof ip === 'string' ? clientNetworkOf(ip) : null,
+  );
   // Two processes that switch a new file to WAL at once can fail with SQLITE_BUSY: wait longer here.
   connection.pragma('busy_timeout = 5000');
   connection.pragma('journal_mode = WAL');

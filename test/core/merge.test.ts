@@ -62,7 +62,7 @@ describe('Recording an address again', () => {
         expiresAt: 4000,
       }),
     );
-    assert.deepEqual(await onlyRow(), { ...before, last_at: 2000, repeats: 1 });
+    assert.deepEqual(await onlyRow(), { ...before, last_at: 2000, repeats: 1, vouched: 1 });
     assert.notEqual(before.feed_number, null, 'a repeat that changes nothing stays numbered');
   });
 
@@ -124,7 +124,7 @@ describe('Recording an address again', () => {
         ...{ list_id: list, address_key: key, tag, address, given, sha256: null },
         ...{ created_at: created, recorded_at: recorded, last_at: last, repeats: 0, source },
         ...{ reason: null, expires_at: null, mailer_id: null, credential_id: null, ip: '192.0.2.9' },
-        ...{ receipt: Buffer.from('receipt of again'), removed_at: null, feed_number: null },
+        ...{ receipt: Buffer.from('receipt of again'), vouched: 0, removed_at: null, feed_number: null },
         domain: Buffer.from('example.com'),
       });
       assert.equal(counted, state === 'removed' ? 0 : 1);
@@ -156,7 +156,7 @@ describe('Recording an address again', () => {
     const before = await onlyRow();
     await record(optOutOf(list, 'Ann@Example.com', { recordedAt: 2000 }));
     await record(optOutOf(list, ann, { recordedAt: 3000 }), optOutOf(list, ann, { recordedAt: 3001 }));
-    assert.deepEqual(await onlyRow(), { ...before, last_at: 3001, repeats: 3 });
+    assert.deepEqual(await onlyRow(), { ...before, last_at: 3001, repeats: 3, vouched: 1 });
     assert.equal(await isSuppressed(test.db, list, ann, { at: 3000 }), true);
   });
 

@@ -92,7 +92,8 @@ describe('The query plans', () => {
     ],
     [
       'whether anything waits for its number',
-      () => hasPendingChanges(db, quietList, now),
+      // At a time when nothing has expired yet: otherwise that is the answer already.
+      () => hasPendingChanges(db, quietList, 0),
       { opt_outs: ['opt_outs_feed'], expiries: ['expiries_list'] },
     ],
     ['the counts', () => getCounts(db, list.id), { list_counts: ['PRIMARY'] }],
