@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import { stylesheet } from './views.js';
+import { stylesheet } from './view-frame.js';
 
 /** The one stylesheet. Its link carries a version, so it is kept for a year where that is the current one. */
 export function sendStylesheet(): RequestHandler {

@@ -1,40 +1,7 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import ejs from 'ejs';
 import { parseThankYou } from '../core/thank-you.js';
-import { projectPath } from '../paths.js';
-import {
-  getLanguage,
-  hasText,
-  isLanguage,
-  languages,
-  plainSentence,
-  sentence,
-  translatorFor,
-} from '../core/languages.js';
+import { getLanguage, hasText, isLanguage, plainSentence, sentence } from '../core/languages.js';
 import { reasons } from '../core/receipts.js';
-
-/** What the hosted pages show of a list and of who runs it. */
-export interface PageList {
-  readonly publicId: string;
-  /** The public name, as recipients know it. */
-  readonly name: string;
-  readonly operatorName: string;
-  /** Line breaks are kept. */
-  readonly postalAddress: string | null;
-  /** An e-mail address, an http(s) URL, or anything else (a phone number), which is shown without a link. */
-  readonly contact: string | null;
-  /** http(s), or it is not shown. */
-  readonly privacyUrl: string | null;
-}
-
-/** The footer's choice of language: a form for GET, with one button for each language. */
-export interface LanguageForm {
-  /** The page's own path. */
-  readonly action: string;
-  /** The query that the page was reached with, less `lang`. */
-  readonly fields: Readonly<Record<string, string>>;
-}
+import { compile, encode, frameOf, tagOf, type LanguageForm, type PageList } from './view-frame.js';
 
 export interface OptOutPage {
   readonly list: PageList;
@@ -109,22 +76,7 @@ export interface ProblemPage {
   readonly languageForm?: LanguageForm | undefined;
 }
 
-const segmenter = new Intl.Segmenter();
 const longestEmail = 320; // UTF-16 units: what the field takes, and all that a page shows of junk in a link
-
-const css = readFileSync(projectPath('public', 'signoff.css'), 'utf8')
-  .replace(/\s*\n\s*/g, '')
-  .replace(/([:,]) | (?=\{)|;(?=\})|\b0(?=\.)/g, '$1');
-
-/**
- * The hosted pages' one stylesheet, without the characters that only its readers need: they link
- * `{baseUrl}{path}?v={version}`. A new content is a new version.
- */
-export const stylesheet = {
-  path: '/signoff.css',
-  css,
-  version: createHash('sha256').update(css).digest('base64url').slice(0, 12),
-} as const;
 
 const optOutTemplate = compile('opt-out/page.ejs');
 const thankYouTemplate = compile('opt-out/thank-you.ejs');
@@ -223,78 +175,5 @@ export function renderProblemPage(page: ProblemPage): string {
     retryText: seconds === undefined ? null : t(`${texts}.retry`, { count: seconds }),
     errorId: page.errorId ?? null,
     retry: page.retry ? { action: page.retry.action, hidden: Object.entries(page.retry.fields) } : null,
-  });
-}
-
-/** What head and foot need. Always a fresh object: EJS never sees one that a request brought. */
-function frameOf(
-  page: { readonly language: string; readonly baseUrl: string },
-  list: PageList | null,
-  languageForm?: LanguageForm,
-) {
-  const { code, dir, name } = getLanguage(page.language);
-  const base = page.baseUrl.replace(/\/+$/, '');
-  return {
-    base,
-    t: translatorFor(code),
-    lang: code,
-    dir,
-    languageName: name,
-    stylesheetHref: `${base}${stylesheet.path}?v=${stylesheet.version}`,
-    languageForm: languageForm
-      ? { action: languageForm.action, hidden: Object.entries(languageForm.fields), languages }
-      : null,
-    operator: list && {
-      name: list.operatorName,
-      initial: initialOf(list.operatorName),
-      postalAddress: list.postalAddress,
-      contact: list.contact,
-      contactHref: list.contact === null ? null : contactHref(list.contact),
-      privacyHref: list.privacyUrl !== null && isWebUrl(list.privacyUrl) ? list.privacyUrl : null,
-    },
-  };
-}
-
-function tagOf(tag: string | null | undefined): string | null {
-  return tag === undefined || tag === null || tag === '' || tag === '*' ? null : tag;
-}
-
-function contactHref(contact: string): string | null {
-  if (isWebUrl(contact)) return contact;
-  const [, local, domain] = /^([^\s@<>"]+)@([^\s@<>"/?#]+)$/.exec(contact) ?? [];
-  return local && domain ? `mailto:${encode(local)}@${domain}` : null;
-}
-
-function isWebUrl(text: string): boolean {
-  return /^https?:\/\/[^\s/]\S*$/i.test(text);
-}
-
-/** encodeURIComponent throws at half a surrogate pair; the way through UTF-8 makes it U+FFFD. */
-function encode(text: string): string {
-  return encodeURIComponent(Buffer.from(text, 'utf8').toString('utf8'));
-}
-
-/** The first letter or digit, as people count letters; empty where a name has none. */
-function initialOf(name: string): string {
-  for (const { segment } of segmenter.segment(name.slice(0, 100))) {
-    if (/[\p{L}\p{N}]/u.test(segment)) return segment.toUpperCase();
-  }
-  return '';
-}
-
-/**
- * `strict` and one name, `page`, for the data: nothing that is put on Object.prototype becomes a
- * variable of a view. Includes are named from the views' folder (`/partials/head`).
- */
-function compile(view: string): (page: Record<string, unknown>) => string {
-  const filename = projectPath('views', view);
-  return ejs.compile(readFileSync(filename, 'utf8'), {
-    filename,
-    root: projectPath('views'),
-    strict: true,
-    localsName: 'page',
-    cache: true,
-    rmWhitespace: true,
-    compileDebug: false,
   });
 }

@@ -4,7 +4,8 @@ import { EVERYTHING } from '../core/opt-outs.js';
 import { chooseLanguage } from '../http/locale.js';
 import { sendHtml } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
-import { renderOptOutPage, type LanguageForm, type PageList } from '../http/views.js';
+import type { LanguageForm, PageList } from '../http/view-frame.js';
+import { renderOptOutPage } from '../http/views.js';
 import type { Link } from './links.js';
 import { tagOf, type Parameters } from './parameters.js';
 

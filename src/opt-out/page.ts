@@ -59,7 +59,8 @@ export function form(deps: Deps, find: FindLink): RequestHandler<{ id: string }>
     const link = await getLink(find, req, req.params.id);
     const fields = await readForm(req);
     const language = languageOf(req, fields, link.list);
-    const given: Parameters = link.isSigned ? link.parameters : parametersOf(fields);
+    const said = parametersOf(fields);
+    const given: Parameters = link.isSigned ? { ...link.parameters, mailer: said.mailer } : said;
     const isAll = fields.get('scope') === 'all';
     const parameters = isAll ? { ...given, tag: null } : given;
     const result = addressIn(parameters, 'body');

@@ -1,5 +1,6 @@
 import { recordsOptOuts } from '../support/door-contract.js';
 import { doors } from '../support/doors.js';
+import { signedDoors } from '../support/signed-doors.js';
 import { startTestService, type TestService } from '../support/service.js';
 
 describe('Every door that records opt-outs', () => {
@@ -10,4 +11,5 @@ describe('Every door that records opt-outs', () => {
   after(() => service.close());
 
   for (const door of doors) recordsOptOuts(door, () => service);
+  for (const door of signedDoors(() => service)) recordsOptOuts(door, () => service);
 });

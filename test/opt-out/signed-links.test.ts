@@ -5,8 +5,7 @@ import type { List } from '../../src/core/lists.js';
 import { findOptOuts } from '../../src/core/suppressed.js';
 import { mintToken, newestLinkKey, rotateLinkKey } from '../../src/core/signed-links.js';
 import { addTags } from '../../src/core/tags.js';
-import { recordsOptOuts } from '../support/door-contract.js';
-import { forwarded, mailersNetwork, mailersServer, type Door, type Fields } from '../support/doors.js';
+import { forwarded, mailersNetwork, mailersServer } from '../support/doors.js';
 import { formOf } from '../support/html.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';
 import { browser, imageOfBrowser, prefetches, program, scanners } from '../support/visitors.js';
@@ -170,32 +169,4 @@ describe('At the doors', () => {
       assert.equal(formOf(instant.text)?.action.endsWith('/reason'), true, 'recorded, and thanked');
     });
   });
-
-  /** The contract of all doors, where the test's address is the link's: signed when the request is sent. */
-  function throughSignedLink(
-    name: string,
-    source: Door['source'],
-    send: (path: string) => request.Test,
-  ): Door {
-    return {
-      name,
-      source,
-      caller: 'program',
-      settings: {},
-      isSigned: true,
-      ask: async (_service, listId, fields: Fields, from = mailersServer) => {
-        const list = await service.deps.findList(listId);
-        const of = (field: string) => fields.find(([key]) => key === field)?.[1];
-        const path =
-          list === null ? '/o/unknown' : await signedPath(list, of('email') ?? '', of('tag') ?? '*');
-        const mailer = of('mailer');
-        return forwarded(
-          send(mailer === undefined ? path : `${path}?mailer=${encodeURIComponent(mailer)}`),
-          from,
-        );
-      },
-    };
-  }
-
-  recordsOptOuts(throughSignedLink('a signed link, by one-click', 'one-click', oneClick), () => service);
 });

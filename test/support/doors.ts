@@ -60,7 +60,7 @@ function post(headers: Headers, path: string, write: (test: Test, fields: Fields
     write(forwarded(request(service.url).post(`/l/${listId}${path}`), from).set(headers), fields);
 }
 
-const asForm = (test: Test, fields: Fields) =>
+export const asForm = (test: Test, fields: Fields) =>
   test
     .type('application/x-www-form-urlencoded')
     .send(new URLSearchParams(fields as [string, string][]).toString());

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import type axe from 'axe-core';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { languages } from '../../src/core/languages.js';
-import { renderThankYouPage, stylesheet } from '../../src/http/views.js';
+import { stylesheet } from '../../src/http/view-frame.js';
+import { renderThankYouPage } from '../../src/http/views.js';
 import { list, optOutPage, pageStates, payloads } from './pages.js';
 
 const executablePath = process.env.SIGNOFF_CHROMIUM ?? '/usr/bin/chromium';

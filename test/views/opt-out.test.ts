@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { getLanguage, languages, translatorFor } from '../../src/core/languages.js';
-import { stylesheet } from '../../src/http/views.js';
+import { stylesheet } from '../../src/http/view-frame.js';
 import { baseUrl, email, languageForm, list, optOutPage, pageStates } from './pages.js';
 
 const link = `${baseUrl}/l/${list.publicId}`;

@@ -3,11 +3,10 @@ import {
   renderOptOutPage,
   renderProblemPage,
   renderThankYouPage,
-  type LanguageForm,
   type OptOutPage,
-  type PageList,
   type ProblemCode,
 } from '../../src/http/views.js';
+import type { LanguageForm, PageList } from '../../src/http/view-frame.js';
 
 /** Mai leaves a list of Acme's: the pages that she can be shown, in every state. */
 export const baseUrl = 'https://optout.example';
