@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Db } from '../db/connect.js';
 import { Invalid, NotFound } from '../errors.js';
+import { checkNotGlobal } from './global-list.js';
 import { noteChange } from './history.js';
 import { parseIpWhitelist, type Network } from './ip-whitelist.js';
 import { columnsOf, type Confirmations, type ListSettings } from './list-settings.js';
@@ -127,6 +128,8 @@ export async function editList(
 /**
  * Closes a list to downloads for good, or opens it again. Its opt-out page goes on working: the law wants
  * it to for weeks after the last mail (CAN-SPAM 30 days, CASL 60), and we never stop.
+ *
+ * @throws Refused for the account's global list.
  */
 export async function archiveList(
   db: Db,
@@ -137,6 +140,7 @@ export async function archiveList(
   if ((list.archivedAt !== null) === isArchived) return list;
   const now = Date.now();
   await db.transaction(async (trx) => {
+    if (isArchived) await checkNotGlobal(trx, list);
     await trx('lists')
       .where({ id: list.id })
       .update({ archived_at: isArchived ? now : null, changed_at: now });
@@ -156,13 +160,6 @@ export async function findList(db: Db, publicId: string): Promise<List | null> {
   if (!idPattern.test(id)) return null;
   const row = await db<ListRow>('lists').where({ public_id: id }).first();
   return row === undefined ? null : listOf(db, row);
-}
-
-/** @throws NotFound */
-export async function getList(db: Db, publicId: string): Promise<List> {
-  const list = await findList(db, publicId);
-  if (list === null) throw new NotFound('There is no such list.');
-  return list;
 }
 
 /** @throws NotFound */

@@ -97,11 +97,6 @@ export function fillRedirectTemplate(template: RedirectTemplate, values: Redirec
   return new URL(built).href;
 }
 
-/** What the page's `form-action` has to name: Chromium blocks a redirect after a form to any other origin. */
-export function redirectOrigin(template: RedirectTemplate): string {
-  return template.origin;
-}
-
 function refused(problem: RedirectTemplateProblem, message: string): RedirectTemplateResult {
   return { ok: false, problem, message };
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { md5Of } from '../../src/core/address.js';
 import { findKeyHolder } from '../../src/core/access-keys.js';
-import { getList } from '../../src/core/lists.js';
+import { findList } from '../../src/core/lists.js';
 import { connect, type Db } from '../../src/db/connect.js';
 import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
 import { emptyFolder, environmentOf, signoff, type Ran } from './signoff.js';
@@ -138,7 +138,8 @@ describe('The command signoff, from an empty database to an audit', function () 
     const rotated = (await done('mailer', 'rotate-key', '1', '--json')).json<Record<string, string>>();
     assert.deepEqual(Object.keys(rotated), ['mailer_id', 'access_key', 'older_keys_until']);
     accessKey = rotated.access_key ?? '';
-    const list = await getList(db, listId);
+    const list = await findList(db, listId);
+    assert.ok(list);
     assert.equal((await findKeyHolder(db, list, accessKey))?.mailer.name, 'The Mail House');
 
     const shown = (await done('mailer', 'list', '--json')).json<Record<string, unknown>[]>();
@@ -148,7 +149,8 @@ describe('The command signoff, from an empty database to an audit', function () 
   });
 
   it('rotates the key at once where there is no overlap, and ends all keys', async () => {
-    const list = await getList(db, listId);
+    const list = await findList(db, listId);
+    assert.ok(list);
     const newKey = /^ {2}(so_\S+)$/m.exec(
       (await done('mailer', 'rotate-key', 'The Mail House', '--overlap', '0')).stdout,
     )?.[1];
