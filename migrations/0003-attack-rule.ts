@@ -24,14 +24,15 @@ export async function up(db: Knex): Promise<void> {
     });
   }
 
-  // What each node has seen of a client at the machine doors: hashes of recipients with their times.
+  // What each node has seen of a client: hashes of recipients with their times (core/arrivals.ts).
   await create('arrivals', (table) => {
     table.integer('account_id').unsigned().notNullable();
     table.specificType('network', ascii(50)).notNullable();
+    table.specificType('source', ascii(12)).notNullable();
     table.specificType('node', ascii(64)).notNullable();
     table.specificType('recipients', octets(16_384)).notNullable();
     table.bigInteger('changed_at').notNullable().index('arrivals_changed_at');
-    table.primary(['account_id', 'network', 'node']);
+    table.primary(['account_id', 'network', 'source', 'node']);
   });
 
   await create('blocks', (table) => {
@@ -50,11 +51,15 @@ export async function up(db: Knex): Promise<void> {
     table.specificType('network', ascii(50)).notNullable();
     table.specificType('source', ascii(12)).notNullable();
     table.bigInteger('started_at').notNullable();
-    table.bigInteger('last_at').notNullable();
     table.integer('recipients').unsigned().notNullable();
+    // 1 while it may go on, null afterwards: so the unique index lets one a client and source go on, however
+    // many nodes see it.
+    table.specificType('is_open', 'SMALLINT');
     table.bigInteger('reverted_at');
     table.integer('reverted').unsigned();
+    table.unique(['account_id', 'network', 'source', 'is_open'], { indexName: 'bursts_open' });
     table.index(['account_id', 'last_at'], 'bursts_account');
+    table.bigInteger('last_at').notNullable().index('bursts_last_at');
   });
 }
 

@@ -30,8 +30,26 @@ export async function up(db: Knex): Promise<void> {
       table.specificType('address_key', octets(16)).notNullable();
       table.specificType('tag', octets(128)).notNullable();
       table.bigInteger('began_at').notNullable();
+      table.bigInteger('ended_at');
     });
   }
+
+  // What was noted of one person's opt-outs.
+  if (!(await hasIndex(db, isSqlite, 'history_subject'))) {
+    await db.schema.alterTable('history', (table) => {
+      table.index(['account_id', 'subject'], 'history_subject');
+    });
+  }
+}
+
+async function hasIndex(db: Knex, isSqlite: boolean, name: string): Promise<boolean> {
+  const found: unknown = isSqlite
+    ? await db('sqlite_schema').where({ type: 'index', name }).first('name')
+    : await db('information_schema.statistics')
+        .whereRaw('table_schema = DATABASE()')
+        .where({ index_name: name })
+        .first('index_name');
+  return found !== undefined;
 }
 
 export function down(): Promise<void> {

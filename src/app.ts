@@ -6,6 +6,8 @@ import { NotFound } from './errors.js';
 import { sendProblemPage } from './http/errors.js';
 import { healthz, readyz } from './http/health.js';
 import { HttpError } from './http/http-error.js';
+import { metricsPage } from './http/metrics-page.js';
+import type { CountedDoor } from './http/metrics.js';
 import { logRequests } from './http/log-requests.js';
 import { limitRecipients } from './http/limits.js';
 import { pagePolicy, securityHeaders } from './http/security-headers.js';
@@ -29,44 +31,54 @@ export function createApp(deps: Deps): Express {
   // Those who run it
   app.get('/healthz', healthz());
   app.get('/readyz', readyz(deps));
+  const { metricsToken } = deps.config;
+  if (metricsToken !== null && deps.scrape !== null) {
+    app.get('/metrics', metricsPage(deps.scrape, metricsToken));
+  }
 
   // Recipients; and on the list's one link, first the programs that open it
   const limit = limitRecipients(deps);
   const lists = listLinks(deps);
-  app.all('/l/:id', machine(machineLink(deps, lists)), limit, page(deps, lists));
+  app.all('/l/:id', machine(deps, machineLink(deps, lists)), limit, page(deps, lists));
   app.all('/l/:id/opt-out', limit, form(deps, lists));
   app.all('/l/:id/undo', limit, undo(deps, lists));
   app.all('/l/:id/reason', limit, reason(deps, lists));
   const signed = signedLinks(deps);
-  app.all('/o/:id', machine(machineLink(deps, signed)), limit, page(deps, signed));
+  app.all('/o/:id', machine(deps, machineLink(deps, signed)), limit, page(deps, signed));
   app.all('/o/:id/opt-out', limit, form(deps, signed));
   app.get('/signoff.css', sendStylesheet());
   app.get('/robots.txt', sendRobots());
 
   // Mailers and their servers
-  app.all('/l/:id/pixel.gif', machine(pixel(deps, lists)));
-  app.all('/l/:id/notify', machine(server(deps, lists)));
-  app.all('/l/:id/download', machine(download(deps)));
-  app.all('/o/:id/pixel.gif', machine(pixel(deps, signed)));
-  app.all('/o/:id/notify', machine(server(deps, signed)));
+  app.all('/l/:id/pixel.gif', machine(deps, pixel(deps, lists)));
+  app.all('/l/:id/notify', machine(deps, server(deps, lists)));
+  app.all('/l/:id/download', machine(deps, download(deps)));
+  app.all('/o/:id/pixel.gif', machine(deps, pixel(deps, signed)));
+  app.all('/o/:id/notify', machine(deps, server(deps, signed)));
 
   app.use(((req, res) => {
     res.setHeader('Content-Security-Policy', pagePolicy(null));
     sendProblemPage(deps, req, res, new NotFound('There is no such page.'));
+    deps.metrics.answered('other', res.statusCode);
   }) satisfies RequestHandler);
   app.use(((error: unknown, req, res, _next) => {
     res.setHeader('Content-Security-Policy', pagePolicy(null));
     sendProblemPage(deps, req, res, isMalformedPath(error) ? malformedPath : error);
+    deps.metrics.answered('other', res.statusCode);
   }) satisfies ErrorRequestHandler);
   return app;
 }
 
-/** A door that is plain Node, as all that machines call are: it says whether it has answered. */
-type MachineDoor = (req: IncomingMessage, res: ServerResponse, id: string) => Promise<boolean>;
+/** A door that is plain Node, as all that machines call are: it names itself where it has answered. */
+type MachineDoor = (req: IncomingMessage, res: ServerResponse, id: string) => Promise<CountedDoor | null>;
 
-function machine(door: MachineDoor): RequestHandler<{ id: string }> {
+function machine({ metrics }: Deps, door: MachineDoor): RequestHandler<{ id: string }> {
   return (req, res, next) => {
-    door(req, res, req.params.id).then((hasAnswered) => (hasAnswered ? undefined : next()), next);
+    const startedAt = performance.now();
+    door(req, res, req.params.id).then((name) => {
+      if (name === null) next();
+      else metrics.answered(name, res.statusCode, startedAt);
+    }, next);
   };
 }
 

@@ -3,12 +3,19 @@ import process from 'node:process';
 import { Command, CommanderError } from 'commander';
 import { addAccountCommands } from './cli/account.js';
 import { addAuditCommand } from './cli/audit.js';
+import { addBackupCommand } from './cli/backup.js';
+import { addBlocksCommands } from './cli/blocks.js';
+import { addBurstsCommands } from './cli/bursts.js';
+import { addExportCommand } from './cli/export.js';
+import { addImportCommand } from './cli/import.js';
 import { addLinksCommands } from './cli/links.js';
 import { addListCommands } from './cli/list.js';
 import { addMailerCommands } from './cli/mailer.js';
 import { addMigrateCommand } from './cli/migrate.js';
 import { addOptOutCommands } from './cli/opt-out.js';
+import { addPersonCommands } from './cli/person.js';
 import { sentenceOf } from './cli/problems.js';
+import { addRestoreCommand } from './cli/restore.js';
 import { projectPath } from './paths.js';
 
 /** The `signoff` command. It ends with 0, with 1 where what was asked for failed, with 2 for wrong usage. */
@@ -26,8 +33,15 @@ addAccountCommands(program);
 addListCommands(program);
 addMailerCommands(program);
 addOptOutCommands(program);
+addPersonCommands(program);
 addLinksCommands(program);
+addImportCommand(program);
+addExportCommand(program);
+addBlocksCommands(program);
+addBurstsCommands(program);
 addAuditCommand(program);
+addBackupCommand(program);
+addRestoreCommand(program);
 
 program.addHelpText(
   'after',

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import { z } from 'zod';
 import { readUrl } from './core/text.js';
+import type { Retention } from './core/retention.js';
 import { StartRefused } from './errors.js';
 import { compileTrust } from './http/client-address.js';
 import { projectPath } from './paths.js';
@@ -43,6 +45,24 @@ const trustProxy = z.string().transform((text, context) => {
   }
 });
 
+/** Whoever reaches this listener is given everything: it may be reached from this machine alone. */
+const loopbackBind = z.string().transform((text, context) => {
+  const [, v4, v6, digits] = /^(?:([\d.]+)|\[([\d:a-f]+)\]):(\d{1,5})$/i.exec(text) ?? [];
+  const host = v4 ?? v6 ?? '';
+  const isLoopback = (isIPv4(host) && host.startsWith('127.')) || host === '::1';
+  if (isLoopback && Number(digits) <= 65_535) return { host, port: Number(digits) };
+  context.addIssue('must be a loopback address and a port, such as 127.0.0.1:9464 or [::1]:9464');
+  return z.NEVER;
+});
+
+const metricsToken = z
+  .string()
+  .min(16, 'must be at least 16 characters')
+  .max(512)
+  .regex(/^[\x21-\x7e]*$/, 'must be of ASCII characters, without spaces');
+
+const dayMs = 24 * 3_600_000;
+
 const environment = z.object({
   NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
   HOST: z.string().default('127.0.0.1'),
@@ -59,8 +79,16 @@ const environment = z.object({
   RECORD_QUEUE_ROWS: wholeNumber(1000, 1_000_000).default(20_000),
   DOWNLOADS_AT_ONCE: wholeNumber(1, 100).default(8),
   RECIPIENT_REQUESTS_PER_MINUTE: wholeNumber(10, 1_000_000).default(1200),
+  ATTACK_RECIPIENTS: wholeNumber(2, 1000).default(100),
+  ATTACK_WINDOW_SECONDS: wholeNumber(10, 86_400).default(600),
+  BLOCK_SECONDS: wholeNumber(10, 604_800).default(3600),
   MAX_CONNECTIONS: wholeNumber(10, 1_000_000).default(10_000),
   STOP_SECONDS: wholeNumber(1, 600).default(25),
+  METRICS_TOKEN: metricsToken.optional(),
+  METRICS_BIND: loopbackBind.optional(),
+  KEEP_IP_DAYS: wholeNumber(1, 3650).default(90),
+  KEEP_TOMBSTONES_DAYS: wholeNumber(30, 3650).default(400),
+  KEEP_HISTORY_DAYS: wholeNumber(0, 36_500).default(730),
 });
 
 export interface Config {
@@ -81,8 +109,16 @@ export interface Config {
   readonly recordQueueRows: number;
   readonly downloadsAtOnce: number;
   readonly recipientRequestsPerMinute: number;
+  readonly attackRecipients: number;
+  readonly attackWindowMs: number;
+  readonly blockMs: number;
   readonly maxConnections: number;
   readonly stopMs: number;
+  /** With it, `/metrics` answers on the service's own port. */
+  readonly metricsToken: string | null;
+  /** A second listener that serves `/metrics` alone, to this machine. */
+  readonly metricsBind: { readonly host: string; readonly port: number } | null;
+  readonly retention: Retention;
 }
 
 /** Reads `.env` of the working folder, where there is one; what the environment already holds wins. */
@@ -127,8 +163,18 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     recordQueueRows: e.RECORD_QUEUE_ROWS,
     downloadsAtOnce: e.DOWNLOADS_AT_ONCE,
     recipientRequestsPerMinute: e.RECIPIENT_REQUESTS_PER_MINUTE,
+    attackRecipients: e.ATTACK_RECIPIENTS,
+    attackWindowMs: e.ATTACK_WINDOW_SECONDS * 1000,
+    blockMs: e.BLOCK_SECONDS * 1000,
     maxConnections: e.MAX_CONNECTIONS,
     stopMs: e.STOP_SECONDS * 1000,
+    metricsToken: e.METRICS_TOKEN ?? null,
+    metricsBind: e.METRICS_BIND ?? null,
+    retention: {
+      ipMs: e.KEEP_IP_DAYS * dayMs,
+      tombstonesMs: e.KEEP_TOMBSTONES_DAYS * dayMs,
+      historyMs: e.KEEP_HISTORY_DAYS === 0 ? null : e.KEEP_HISTORY_DAYS * dayMs,
+    },
   };
 }
 

@@ -1,11 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Config } from './config.js';
+import type { AttackRule } from './core/attack-rule.js';
 import type { OpenLink } from './core/link-opener.js';
 import type { FindList } from './core/list-cache.js';
 import type { Recorder } from './core/recorder.js';
 import type { Db } from './db/connect.js';
 import type { Trust } from './http/client-address.js';
+import type { Metrics } from './http/metrics.js';
+import type { Scrape } from './http/scrape.js';
 import type { Keeper } from './keeper/keeper.js';
 
 /** What every door is given, once. */
@@ -15,6 +18,7 @@ export interface Deps {
   readonly baseUrl: string;
   readonly db: Db;
   readonly recorder: Recorder;
+  readonly attackRule: AttackRule;
   readonly keeper: Keeper;
   readonly findList: FindList;
   readonly openLink: OpenLink;
@@ -22,6 +26,9 @@ export interface Deps {
   readonly secret: string;
   readonly trust: Trust;
   readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Null where nobody may ask for metrics: neither METRICS_TOKEN nor METRICS_BIND is set. */
+  readonly scrape: Scrape | null;
   readonly state: ServiceState;
 }
 
@@ -30,8 +37,6 @@ export interface ServiceState {
   isStopping: boolean;
   /** Downloads under way: what is left of them when the service stops is reset, never ended. */
   readonly downloads: Set<ServerResponse>;
-  /** Signed links that did not open: a lost secret shows here. */
-  invalidTokens: number;
   /** When a forwarding header last came from a peer that TRUST_PROXY does not name: UTC milliseconds. */
   forwardedByStrangerAt: number | null;
 }

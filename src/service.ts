@@ -6,7 +6,9 @@ import process from 'node:process';
 import type { Logger } from 'pino';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
+import { createAttackRule, type AttackRule } from './core/attack-rule.js';
 import { createDemo, type Demo } from './core/demo.js';
+import { refuseHalfRestored } from './core/half-restored.js';
 import { createLinkOpener } from './core/link-opener.js';
 import { createListCache } from './core/list-cache.js';
 import { createRecorder } from './core/recorder.js';
@@ -17,6 +19,9 @@ import type { Deps, ServiceState } from './deps.js';
 import { StartRefused } from './errors.js';
 import { compileTrust } from './http/client-address.js';
 import { cutOff } from './http/cut-off.js';
+import { metricsServer } from './http/metrics-page.js';
+import { createMetrics } from './http/metrics.js';
+import { createScrape } from './http/scrape.js';
 import { startKeeper, type Keeper } from './keeper/keeper.js';
 
 export interface Service {
@@ -24,6 +29,8 @@ export interface Service {
   readonly keeper: Keeper;
   /** That is listened on. */
   readonly port: number;
+  /** That METRICS_BIND's own listener has; null without one. */
+  readonly metricsPort: number | null;
   /** Made on this start, since the database was empty; never in production. */
   readonly demo: Demo | null;
   /**
@@ -41,32 +48,51 @@ export interface Service {
 export async function startService(config: Config, log: Logger): Promise<Service> {
   const db = await openDatabase(config);
   const server = createServer({ maxHeaderSize: 16 * 1024 });
+  let metrics: Server | null = null;
   let keeper: Keeper | undefined;
+  let attackRule: AttackRule | undefined;
   try {
     const secret = config.secret ?? secretOfDataFolder(config.dataDir);
     await prepareDatabase(config, log, db, secret);
     const port = await listen(config, server);
-    const startedKeeper = startKeeper(
-      db,
-      log,
-      `${hostname().slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`,
-    );
+    const node = `${hostname().slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`;
+    const startedKeeper = startKeeper(db, log, node, config.retention);
     keeper = startedKeeper;
+    attackRule = createAttackRule(db, {
+      recipients: config.attackRecipients,
+      windowMs: config.attackWindowMs,
+      blockMs: config.blockMs,
+      node,
+      log,
+    });
     const deps = makeDeps(
       config,
       log,
       db,
       secret,
       startedKeeper,
+      attackRule,
       config.baseUrl ?? `http://localhost:${port}`,
     );
     server.on('request', createApp(deps));
+    const { scrape } = deps;
+    if (config.metricsBind !== null && scrape !== null) metrics = metricsServer(scrape);
+    const metricsPort = metrics === null ? null : await listenForMetrics(config, metrics);
     // Last, since its key is shown only once: a start that fails must not use it up.
     const demo = config.production ? null : await createDemo(db);
     log.info({ host: config.host, port, base_url: deps.baseUrl }, 'listening');
-    return { deps, keeper: startedKeeper, port, demo, stop: () => stop(deps, startedKeeper, server) };
+    return {
+      deps,
+      keeper: startedKeeper,
+      port,
+      metricsPort,
+      demo,
+      stop: () => stop(deps, startedKeeper, server, metrics),
+    };
   } catch (error) {
     server.close();
+    metrics?.close();
+    await attackRule?.stop();
     await keeper?.stop();
     await db.destroy();
     throw error;
@@ -92,6 +118,7 @@ async function prepareDatabase(config: Config, log: Logger, db: Db, secret: stri
   if (accepted.length > 0) {
     log.warn({ accepted }, 'acknowledged opt-outs can be lost, as ACCEPT_LOSING_OPT_OUTS says');
   }
+  await refuseHalfRestored(db);
   const migrations = await migrate(db);
   if (migrations.length > 0) log.info({ migrations }, 'migrated');
   await checkSecret(db, secret);
@@ -103,12 +130,25 @@ async function listen(config: Config, server: Server): Promise<number> {
   server.requestTimeout = 30_000;
   server.keepAliveTimeout = 65_000;
   server.maxConnections = config.maxConnections;
+  return listenOn(server, config, `HOST ${config.host}, PORT ${config.port}`);
+}
+
+async function listenForMetrics({ metricsBind }: Config, server: Server): Promise<number> {
+  const { host, port } = metricsBind ?? { host: '127.0.0.1', port: 0 };
+  return listenOn(server, { host, port }, `METRICS_BIND, ${host} port ${port},`);
+}
+
+async function listenOn(
+  server: Server,
+  { host, port }: { host: string; port: number },
+  settings: string,
+): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message;
-      reject(new StartRefused(`HOST ${config.host}, PORT ${config.port} cannot be listened on: ${why}.`));
+      reject(new StartRefused(`${settings} cannot be listened on: ${why}.`));
     });
-    server.listen(config.port, config.host, resolve);
+    server.listen(port, host, resolve);
   });
   return (server.address() as AddressInfo).port;
 }
@@ -119,37 +159,45 @@ function makeDeps(
   db: Db,
   secret: string,
   keeper: Keeper,
+  attackRule: AttackRule,
   baseUrl: string,
 ): Deps {
   const state: ServiceState = {
     isStopping: false,
     downloads: new Set(),
-    invalidTokens: 0,
     forwardedByStrangerAt: null,
   };
+  const metrics = createMetrics();
+  const recorder = createRecorder(db, {
+    queueRows: config.recordQueueRows,
+    timeoutMs: config.databaseTimeoutMs,
+    onCommit: () => keeper.wake(),
+    onStatement: metrics.statement,
+  });
+  const isScraped = config.metricsToken !== null || config.metricsBind !== null;
   return {
     config,
     baseUrl,
     db,
     keeper,
-    recorder: createRecorder(db, {
-      queueRows: config.recordQueueRows,
-      timeoutMs: config.databaseTimeoutMs,
-      onCommit: () => keeper.wake(),
-    }),
+    recorder,
+    attackRule,
     findList: createListCache(db),
     openLink: createLinkOpener(db, secret),
     secret,
     trust: compileTrust(config.trustProxy),
     log,
+    metrics,
+    scrape: isScraped ? createScrape({ db, keeper, recorder, state, metrics, log }) : null,
     state,
   };
 }
 
 async function stop(
-  { config, state, recorder, db, log }: Deps,
+  { config, state, recorder, attackRule, db, log }: Deps,
   keeper: Keeper,
   server: Server,
+  metrics: Server | null,
 ): Promise<void> {
   state.isStopping = true;
   const closed = new Promise((resolve) => server.close(resolve));
@@ -164,7 +212,10 @@ async function stop(
   await closed;
   clearInterval(idle);
   clearTimeout(deadline);
+  metrics?.close();
+  metrics?.closeAllConnections();
   await recorder.drain();
+  await attackRule.stop();
   await keeper.stop();
   await db.destroy();
   log.info('stopped');

@@ -58,8 +58,20 @@ const bad: Record<string, string[]> = {
   RECORD_QUEUE_ROWS: ['999', '1000001'],
   DOWNLOADS_AT_ONCE: ['0', '101'],
   RECIPIENT_REQUESTS_PER_MINUTE: ['9', '1000001', '-1'],
+  ATTACK_RECIPIENTS: ['0', '1', '1001', 'off'],
+  ATTACK_WINDOW_SECONDS: ['9', '86401', '10m'],
+  BLOCK_SECONDS: ['9', '604801', '1h'],
   MAX_CONNECTIONS: ['9', '1000001'],
   STOP_SECONDS: ['0', '601'],
+  KEEP_IP_DAYS: ['0', '3651', '90d'],
+  KEEP_TOMBSTONES_DAYS: ['29', '3651', '-1'],
+  KEEP_HISTORY_DAYS: ['-1', '36501', 'ever'],
+  METRICS_TOKEN: ['secretpass', 's'.repeat(513), 'secretpass secretpass', 'secretpässsecretpass'],
+  METRICS_BIND: [
+    ...['0.0.0.0:9464', '[::]:9464', '10.0.0.1:9464', 'acme.example:9464', 'localhost:9464', ':9464'],
+    ...['9464', '127.0.0.1', '127.0.0.1:', '127.0.0.1:65536', '::1:9464', '[127.0.0.1]:9464'],
+    ...['127.0.0.1.acme:9464', '127.1:9464', '127.0.0.256:9464', '[::ffff:127.0.0.1]:9464'],
+  ],
 };
 
 describe('The configuration', () => {
@@ -139,8 +151,11 @@ describe('The configuration', () => {
     assert.ok(read.length > 10);
     assert.deepEqual(Object.keys(example).sort(), read.sort(), 'the same variables');
     assert.deepEqual(readConfig(example), readConfig({}));
+    const metrics = ['METRICS_TOKEN', 'METRICS_BIND'];
     for (const [name, value] of Object.entries(example)) {
-      const isOptional = ['BASE_URL', 'DATABASE_URL', 'SIGNOFF_SECRET', 'TRUST_PROXY'].includes(name);
+      const isOptional = ['BASE_URL', 'DATABASE_URL', 'SIGNOFF_SECRET', 'TRUST_PROXY', ...metrics].includes(
+        name,
+      );
       assert.equal(value === '', isOptional, `${name} shows its default`);
     }
   });

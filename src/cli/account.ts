@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { createAccount, getAccount, listAccounts, type Account } from '../core/accounts.js';
+import { getListById, type List } from '../core/lists.js';
 import { Refused } from '../errors.js';
 import type { Db } from '../db/connect.js';
 import { print, printJson, table, timeOf } from './output.js';
@@ -21,7 +22,7 @@ export function addAccountCommands(program: Command): void {
     .action((options: { name: string; json?: true }) =>
       withSession(async (session) => {
         const created = await changing(session, (db) => createAccount(db, options.name, { actor }));
-        if (options.json) printJson(shown(created));
+        if (options.json) printJson(shown(created, null));
         else print(`Account ${created.id}, ${created.name}, is ready.`);
       }),
     );
@@ -29,17 +30,27 @@ export function addAccountCommands(program: Command): void {
   account
     .command('list')
     .summary('show all accounts')
-    .description('Shows all accounts, oldest first.')
+    .description('Shows all accounts, oldest first, with the global list of each.')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  $ signoff account list\n  $ signoff account list --json')
     .action((options: { json?: true }) =>
       withSession(async (session) => {
-        const accounts = await reading(session, listAccounts);
-        if (options.json) return printJson(accounts.map(shown));
+        const rows = await reading(session, async (db) => {
+          const found = [];
+          for (const one of await listAccounts(db)) {
+            const global = one.globalListId === null ? null : await getListById(db, one.globalListId);
+            found.push({ account: one, global });
+          }
+          return found;
+        });
+        if (options.json) return printJson(rows.map((row) => shown(row.account, row.global)));
         print(
           table(
-            ['ID', 'NAME', 'CREATED'],
-            accounts.map(({ id, name, createdAt }) => [String(id), name, timeOf(createdAt) ?? '']),
+            ['ID', 'NAME', 'CREATED', 'GLOBAL LIST'],
+            rows.map(({ account: { id, name, createdAt }, global }) => [
+              ...[String(id), name, timeOf(createdAt) ?? ''],
+              global === null ? '' : `${global.publicId} ${global.name}`,
+            ]),
             'There is no account yet: signoff account create --name NAME',
           ),
         );
@@ -68,6 +79,6 @@ export async function chosenAccount(db: Db, id: number | undefined): Promise<Acc
   return only;
 }
 
-function shown({ id, name, createdAt }: Account): Record<string, unknown> {
-  return { id, name, created_at: timeOf(createdAt) };
+function shown({ id, name, createdAt }: Account, global: List | null): Record<string, unknown> {
+  return { id, name, created_at: timeOf(createdAt), global_list: global?.publicId ?? null };
 }

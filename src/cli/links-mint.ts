@@ -1,5 +1,4 @@
-import { createReadStream, realpathSync, rmSync, statSync, type Stats } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { createReadStream, statSync } from 'node:fs';
 import { once } from 'node:events';
 import process from 'node:process';
 import { Option, type Command } from 'commander';
@@ -7,13 +6,14 @@ import { EVERYTHING } from '../core/opt-outs.js';
 import { mintToken } from '../core/signed-links.js';
 import { DomainError, Refused } from '../errors.js';
 import { listArgument } from './arguments.js';
-import { createProgress } from './links-progress.js';
 import { withLinks, type LinkResult, type Rows } from './links-rows.js';
 import { mintingOf, type Minting } from './links-session.js';
 import { baseUrlOf } from './list-links.js';
 import { knownTag } from './opt-out.js';
 import { counted, print, printJson, warn } from './output.js';
+import { createProgress } from './progress.js';
 import { withSession } from './session.js';
+import { codeOf, writeWhole } from './whole-file.js';
 
 interface MintOptions {
   readonly list: string;
@@ -166,46 +166,4 @@ async function writeOut(chunks: AsyncIterable<Buffer>): Promise<void> {
   for await (const chunk of chunks) {
     if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
   }
-}
-
-/** Under another name until it is whole: half a file of links is not to be taken for a whole one. */
-async function writeWhole(output: string, chunks: AsyncIterable<Buffer>): Promise<void> {
-  const target = targetOf(output);
-  const unfinished = `${target}.${process.pid}.part`;
-  const remove = () => rmSync(unfinished, { force: true });
-  const stop = () => {
-    remove();
-    process.exit(130);
-  };
-  process.once('SIGINT', stop).once('SIGTERM', stop);
-  try {
-    const handle = await open(unfinished, 'wx').catch((error: unknown) => {
-      throw new Refused('file', `${output} cannot be written (${codeOf(error)}).`);
-    });
-    try {
-      for await (const chunk of chunks) await handle.appendFile(chunk);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(unfinished, target);
-  } catch (error) {
-    remove();
-    if (error instanceof DomainError) throw error;
-    throw new Refused('file', `${output} cannot be written (${codeOf(error)}).`);
-  } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
-  }
-}
-
-/** A link is followed; a device or a folder is not replaced by a file. */
-function targetOf(output: string): string {
-  const standing: Stats | undefined = statSync(output, { throwIfNoEntry: false });
-  if (standing === undefined) return output;
-  if (!standing.isFile()) throw new Refused('file', `${output} is no file.`);
-  return realpathSync(output);
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }

@@ -10,6 +10,7 @@ export interface ListOptions {
   readonly directLink?: string;
   readonly pixel?: 'on' | 'off';
   readonly signedLinksOnly?: 'yes' | 'no';
+  readonly cap?: number | 'off';
   readonly thankYou?: Readonly<Record<string, string>>;
   readonly redirect?: string;
   readonly ipWhitelist?: string;
@@ -46,6 +47,11 @@ export function addListOptions(command: Command): Command {
         '--signed-links-only <y/n>',
         'yes: direct links, one-click and the pixel work by signed links alone (signoff links --help)',
       ).choices(['yes', 'no']),
+    )
+    .option(
+      '--cap <number>',
+      'how many entries the list holds, one a tag: beyond, the oldest leave as new ones come, and can be mailed again; off: as many as come',
+      wholeNumberOrOff,
     )
     .option(
       '--thank-you <LANG=TEXT>',
@@ -92,6 +98,7 @@ export function settingsOf(options: ListOptions): Partial<ListSettings> {
   const { internalName, name, state, directLink, pixel, thankYou, redirect, ipWhitelist } = options;
   const {
     signedLinksOnly,
+    cap,
     downloadsFromAnyAddress,
     operatorName,
     postalAddress,
@@ -106,6 +113,7 @@ export function settingsOf(options: ListOptions): Partial<ListSettings> {
     directLink,
     pixel: pixel === undefined ? undefined : pixel === 'on',
     signedLinksOnly: signedLinksOnly === undefined ? undefined : signedLinksOnly === 'yes',
+    cap: cap === 'off' ? null : cap,
     thankYou,
     redirectTemplate: redirect,
     ipWhitelist,
@@ -122,6 +130,12 @@ export function settingsOf(options: ListOptions): Partial<ListSettings> {
 
 export function confirmationsOf(options: { confirmWide?: true; confirmPrivate?: true }): Confirmations {
   return { confirmWide: options.confirmWide === true, confirmPrivate: options.confirmPrivate === true };
+}
+
+function wholeNumberOrOff(value: string): number | 'off' {
+  if (value === 'off') return value;
+  if (/^\d{1,12}$/.test(value)) return Number(value);
+  throw new InvalidArgumentError('It is a whole number, or off.');
 }
 
 function collected(value: string, before: readonly string[] = []): string[] {

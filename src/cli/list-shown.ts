@@ -1,8 +1,9 @@
+import { countOverCap } from '../core/cap.js';
 import type { DownloadRow } from '../core/downloads.js';
 import type { ListCounts } from '../core/feed.js';
 import { explainNetwork, type Network } from '../core/ip-whitelist.js';
 import type { List } from '../core/lists.js';
-import { facts, table, timeOf, yesOrNo } from './output.js';
+import { counted, facts, table, timeOf, yesOrNo } from './output.js';
 
 /** A list as `--json` prints it; counts and downloads where they were asked for. */
 export function listJson(
@@ -21,6 +22,7 @@ export function listJson(
     direct_link: list.directLink,
     pixel: list.pixel,
     signed_links_only: list.signedLinksOnly,
+    cap: list.cap,
     thank_you: list.thankYou,
     redirect: list.redirect?.text ?? null,
     ip_whitelist: list.ipWhitelist.map((network) => network.text),
@@ -51,6 +53,7 @@ export function listJson(
 
 export function listFacts(
   list: List,
+  globalList: List | null,
   counts: ListCounts,
   isPending: boolean,
   downloads: readonly DownloadRow[],
@@ -65,6 +68,7 @@ export function listFacts(
     ['Direct link', list.directLink],
     ['Pixel', list.pixel ? 'on' : 'off'],
     ['Signed links only', yesOrNo(list.signedLinksOnly)],
+    ['Cap', list.cap === null ? 'off' : `${list.cap.toLocaleString('en-US')} entries, one a tag`],
     ['Thank-you texts', Object.keys(list.thankYou).join(', ') || '(the built-in ones)'],
     ['Redirect', list.redirect?.text ?? none],
     ['IP whitelist', list.ipWhitelist.map(explainNetwork).join('\n') || none],
@@ -74,6 +78,7 @@ export function listFacts(
     ['Contact', list.contact || none],
     ['Privacy notice', list.privacyUrl || none],
     ['Language', list.defaultLanguage],
+    ['Global list', globalListText(list, globalList) ?? none],
     ['Tags', [...list.tags].sort().join(', ') || none],
     ['Mailers', [...list.mailerIds].sort((a, b) => a - b).join(', ') || none],
     ['Created', timeOf(list.createdAt) ?? ''],
@@ -97,6 +102,22 @@ export function listFacts(
     'It has not been downloaded yet.',
   );
   return `${held}\n\n${downloaded}`;
+}
+
+function globalListText(list: List, globalList: List | null): string | null {
+  if (globalList === null) return null;
+  const { id, publicId, name } = globalList;
+  return id === list.id ? 'this one: it counts for all lists of the account' : `${publicId}, ${name}`;
+}
+
+/** Said wherever a cap is set. */
+export function capWarning(cap: number, counts: ListCounts | null): string {
+  const over = counts === null ? 0 : countOverCap(counts, cap);
+  const now = over === 0 ? 'Nobody leaves' : `${counted(over, 'entry leaves', 'entries leave')}`;
+  return (
+    'Whoever leaves a list by its cap can be mailed again although they opted out, which the law forbids in ' +
+    `most places. ${now} by this one now.`
+  );
 }
 
 /** How each entry of a whitelist was understood. */

@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
+import { getAccount } from '../core/accounts.js';
 import { downloadsOfList } from '../core/downloads.js';
 import { getCounts, hasPendingChanges } from '../core/feed.js';
 import { archiveList, createList, editList, listsOfAccount } from '../core/lists.js';
 import { addTags } from '../core/tags.js';
 import { chosenAccount } from './account.js';
 import { accountId, chosenList, listArgument } from './arguments.js';
+import { addGlobalCommand, globalListOf } from './list-global.js';
 import { addLinksCommand } from './list-links.js';
 import { addListOptions, confirmationsOf, settingsOf, type ListOptions } from './list-options.js';
-import { listFacts, listJson, networksText } from './list-shown.js';
-import { counted, print, printJson, table } from './output.js';
+import { capWarning, listFacts, listJson, networksText } from './list-shown.js';
+import { counted, print, printJson, table, warn } from './output.js';
 import { actor, changing, reading, withSession } from './session.js';
 
 interface CreateOptions extends ListOptions {
@@ -26,13 +28,14 @@ interface EditOptions extends ListOptions {
 export function addListCommands(program: Command): void {
   const list = program
     .command('list')
-    .summary('suppression lists: create, list, show, edit, links')
+    .summary('suppression lists: create, list, show, edit, links, global')
     .description('Lists: addresses that the mail of a list must not reach, and how people get onto them.');
   addCreate(list);
   addList(list);
   addShow(list);
   addEdit(list);
   addLinksCommand(list);
+  addGlobalCommand(list);
 }
 
 function addCreate(list: Command): void {
@@ -68,6 +71,7 @@ Examples:
           await addTags(db, made.id, options.tag, { actor });
           return chosenList(db, made.publicId);
         });
+        if (created.cap !== null) warn(capWarning(created.cap, null));
         if (options.json) return printJson(listJson(created));
         print(`List ${created.publicId}, ${created.name}, is ready.`);
         if (options.ipWhitelist !== undefined) print(networksText(created.ipWhitelist));
@@ -126,17 +130,20 @@ function addShow(list: Command): void {
     )
     .action((text: string, options: { json?: true }) =>
       withSession(async (session) => {
-        const { found, counts, isPending, downloads } = await reading(session, async (db) => {
+        const { found, globalList, counts, isPending, downloads } = await reading(session, async (db) => {
           const one = await chosenList(db, text);
           return {
             found: one,
+            globalList: await globalListOf(db, await getAccount(db, one.accountId)),
             counts: await getCounts(db, one.id),
             isPending: await hasPendingChanges(db, one.id),
             downloads: await downloadsOfList(db, one.id, 10),
           };
         });
-        if (options.json) printJson(listJson(found, counts, isPending, downloads));
-        else print(listFacts(found, counts, isPending, downloads));
+        if (options.json) {
+          const shown = listJson(found, counts, isPending, downloads);
+          printJson({ ...shown, global_list: globalList?.publicId ?? null });
+        } else print(listFacts(found, globalList, counts, isPending, downloads));
       }),
     );
 }
@@ -153,7 +160,10 @@ function addEdit(list: Command): void {
       .argument('<list>', listArgument)
       .option('--name <name>', 'what recipients know the list by'),
   )
-    .option('--archive', 'closes the list to downloads for good; its opt-out page goes on working')
+    .option(
+      '--archive',
+      'closes the list to downloads for good; its opt-out page goes on working (not the global list)',
+    )
     .option('--unarchive', 'takes the archiving back')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -176,13 +186,17 @@ Examples:
         command.error('error: give --archive or --unarchive, not both');
       }
       return withSession(async (session) => {
-        const edited = await changing(session, async (db) => {
+        const { edited, counts } = await changing(session, async (db) => {
           const before = await chosenList(db, text);
           await editList(db, before, settings, { actor, ...confirmationsOf(options) });
           if (isArchiving) await archiveList(db, before, options.archive === true, { actor });
           if (options.tag !== undefined) await addTags(db, before.id, options.tag, { actor });
-          return chosenList(db, before.publicId);
+          return {
+            edited: await chosenList(db, before.publicId),
+            counts: await getCounts(db, before.id),
+          };
         });
+        if (typeof options.cap === 'number') warn(capWarning(options.cap, counts));
         if (options.json) return printJson(listJson(edited));
         const what = [...Object.keys(settings), ...(options.tag ?? []), ...(isArchiving ? [1] : [])];
         print(`List ${edited.publicId}, ${edited.name}: ${counted(what.length, 'change', 'changes')} saved.`);

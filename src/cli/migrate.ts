@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { refuseHalfRestored } from '../core/half-restored.js';
 import { migrate } from '../db/migrate.js';
 import { counted, print, printJson } from './output.js';
 import { withNewDatabase } from './session.js';
@@ -21,6 +22,7 @@ Examples:
     )
     .action((options: { json?: true }) =>
       withNewDatabase(async ({ db }) => {
+        await refuseHalfRestored(db);
         const migrations = await migrate(db);
         if (options.json) printJson({ migrations });
         else if (migrations.length === 0) print('The database is up to date.');

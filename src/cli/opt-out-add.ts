@@ -117,5 +117,6 @@ function notRecorded(batch: readonly AddressLine[], recorded: number): string {
 
 function optOutNow(list: List, tag: string, address: Address): OptOut {
   const now = Date.now();
-  return { listId: list.id, address, tag, source: 'console', createdAt: now, recordedAt: now };
+  const listId = list.id;
+  return { listId, address, tag, source: 'console', createdAt: now, recordedAt: now, isVouched: true };
 }

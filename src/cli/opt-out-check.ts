@@ -1,11 +1,13 @@
 import process from 'node:process';
 import type { Command } from 'commander';
+import { getAccount } from '../core/accounts.js';
 import type { List } from '../core/lists.js';
 import { EVERYTHING, type OptOutRecord } from '../core/opt-outs.js';
-import { findOptOuts, findSuppressed, isSuppressed } from '../core/suppressed.js';
+import { findOptOuts, findSuppressed } from '../core/suppressed.js';
 import { readAddressLines } from './address-lines.js';
 import { chosenList, listArgument } from './arguments.js';
-import { knownTag, typedAddress } from './opt-out.js';
+import { globalListOf } from './list-global.js';
+import { knownTag, suppressedJson, suppressing, typedAddress } from './opt-out.js';
 import { facts, print, printJson, timeOf, warn } from './output.js';
 import { addressFaults } from './problems.js';
 import { reading, withSession, type Session } from './session.js';
@@ -24,8 +26,8 @@ export function addCheckCommand(optOut: Command): void {
     .command('check')
     .summary('tell whether an address is suppressed')
     .description(
-      'Tells whether the mail of a list must not reach an address, with all that the list knows of it. With - ' +
-        'for the address, reads any number of them from standard input, a line each, and answers each with a ' +
+      'Tells whether the mail of a list must not reach an address, with all that the list and the global list ' +
+        'of its account know of it. With - for the address, reads any number of them from standard input, a line each, and answers each with a ' +
         'line: the address, a tab, and suppressed or not suppressed (--json: one object a line).',
     )
     .argument('<list>', listArgument)
@@ -43,12 +45,16 @@ Examples:
     )
     .action((listText: string, addressText: string, options: CheckOptions) =>
       withSession(async (session) => {
-        const list = await reading(session, (db) => chosenList(db, listText));
-        const tag = options.tag === undefined ? EVERYTHING : knownTag(list, options.tag);
+        const { list, global } = await reading(session, async (db) => {
+          const one = await chosenList(db, listText);
+          const marked = await globalListOf(db, await getAccount(db, one.accountId));
+          return { list: one, global: marked?.id === one.id ? null : marked };
+        });
+        const tag = options.tag === undefined ? EVERYTHING : knownTag(list, options.tag, global?.tags);
         const isAny =
           addressText === '-'
             ? await checkLines(session, list, tag, options)
-            : await checkOne(session, list, tag, addressText, options);
+            : await checkOne(session, { list, global }, tag, addressText, options);
         if (isAny && options.exitCode) process.exitCode ??= suppressedCode;
       }),
     );
@@ -56,25 +62,34 @@ Examples:
 
 async function checkOne(
   session: Session,
-  list: List,
+  { list, global }: { list: List; global: List | null },
   tag: string,
   text: string,
   options: CheckOptions,
 ): Promise<boolean> {
   const { normalised } = typedAddress(text);
-  const at = Date.now();
-  const { suppressed, rows } = await reading(session, async (db) => ({
-    suppressed: await isSuppressed(db, list.id, normalised, { tag, at }),
+  const { by, rows, globalRows } = await reading(session, async (db) => ({
+    by: await suppressing(db, list, normalised, tag),
     rows: await findOptOuts(db, list.id, normalised),
+    globalRows: global === null ? [] : await findOptOuts(db, global.id, normalised),
   }));
   if (options.json) {
-    printJson({ list: list.publicId, address: normalised, tag, suppressed, opt_outs: rows.map(shown) });
-    return suppressed;
+    printJson({
+      ...{ list: list.publicId, address: normalised, tag, ...suppressedJson(by) },
+      ...{ opt_outs: rows.map(shown), global_list: global?.publicId ?? null },
+      global_opt_outs: globalRows.map(shown),
+    });
+    return by.length > 0;
   }
   const whole = tag === EVERYTHING ? list.name : `${tag} of ${list.name}`;
-  print(`${normalised} is ${suppressed ? '' : 'not '}suppressed on ${whole}.`);
+  const other = by.find(({ id }) => id !== list.id);
+  const onGlobal =
+    other === undefined ? '' : `, ${by.length > 1 ? 'and ' : ''}on the global list ${other.name}`;
+  print(`${normalised} is ${by.length > 0 ? '' : 'not '}suppressed on ${whole}${onGlobal}.`);
   for (const row of rows) print(`\n${rowFacts(row)}`);
-  return suppressed;
+  if (globalRows.length > 0) print(`\nOn the global list ${global?.name}:`);
+  for (const row of globalRows) print(`\n${rowFacts(row)}`);
+  return by.length > 0;
 }
 
 async function checkLines(
@@ -95,8 +110,9 @@ async function checkLines(
       }
       const address = result.address.normalised;
       const suppressed = found.has(address);
+      const isOnGlobal = [...(found.get(address) ?? [])].some((id) => id !== list.id);
       isAny ||= suppressed;
-      if (options.json) print(JSON.stringify({ line, address, suppressed }));
+      if (options.json) print(JSON.stringify({ line, address, suppressed, on_global_list: isOnGlobal }));
       else print(`${address}\t${suppressed ? 'suppressed' : 'not suppressed'}`);
     }
   }
@@ -104,7 +120,11 @@ async function checkLines(
 }
 
 /** What kind of entry it is, by what is known of the address. */
-function kindOf({ address, address_key, sha256 }: OptOutRecord): string {
+export function kindOf({
+  address,
+  address_key,
+  sha256,
+}: OptOutRecord): 'address' | 'md5' | 'sha256' | 'erased' {
   if (address !== null) return 'address';
   if (sha256 === null) return 'md5';
   return sha256.subarray(0, 16).equals(address_key) ? 'sha256' : 'erased';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { md5Of, parseAddress, type Address } from '../core/address.js';
 import { noteChange } from '../core/history.js';
-import type { List } from '../core/lists.js';
+import { getListById, type List } from '../core/lists.js';
 import { EVERYTHING, removeOptOuts } from '../core/opt-outs.js';
-import { isSuppressed } from '../core/suppressed.js';
+import { findSuppressed } from '../core/suppressed.js';
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
 import { chosenList, listArgument } from './arguments.js';
@@ -46,27 +46,45 @@ Examples:
     .action((listText: string, addressText: string, options: { tag?: string; json?: true }) =>
       withSession(async (session) => {
         const { normalised } = typedAddress(addressText);
-        const { list, removed, isStill } = await changing(session, async (db) => {
+        const { list, removed, stillOn } = await changing(session, async (db) => {
           const chosen = await chosenList(db, listText);
           const tag = options.tag === undefined ? undefined : knownTag(chosen, options.tag);
           const gone = await remove(db, chosen, normalised, tag);
           return {
             list: chosen,
             removed: gone,
-            isStill: await isSuppressed(db, chosen.id, normalised, { tag: tag ?? EVERYTHING }),
+            stillOn: await suppressing(db, chosen, normalised, tag ?? EVERYTHING),
           };
         });
         if (options.json) {
-          return printJson({ list: list.publicId, address: normalised, removed, suppressed: isStill });
+          return printJson({ list: list.publicId, address: normalised, removed, ...suppressedJson(stillOn) });
         }
         print(
           removed === 0
             ? `There was no such opt-out of ${normalised} on ${list.name}; nothing has changed.`
             : `${normalised}: ${counted(removed, 'opt-out', 'opt-outs')} removed from ${list.name}.`,
         );
-        if (isStill) print('It is still suppressed, by its opt-out from everything (--tag "*").');
+        for (const { id, publicId, name } of stillOn) {
+          print(
+            id === list.id
+              ? 'It is still suppressed, by its opt-out from everything (--tag "*").'
+              : `It is still suppressed, by the global list ${publicId}, ${name}.`,
+          );
+        }
       }),
     );
+}
+
+/** The lists for which mail of one must not reach an address: this one, the global one, or both. */
+export async function suppressing(db: Db, list: List, normalised: string, tag: string): Promise<List[]> {
+  const ids = (await findSuppressed(db, list.id, [normalised], { tag })).get(normalised) ?? new Set();
+  const lists: List[] = [];
+  for (const id of ids) lists.push(id === list.id ? list : await getListById(db, id));
+  return lists;
+}
+
+export function suppressedJson(lists: readonly List[]): Record<string, unknown> {
+  return { suppressed: lists.length > 0, suppressed_by: lists.map(({ publicId }) => publicId) };
 }
 
 async function remove(db: Db, list: List, normalised: string, tag: string | undefined): Promise<number> {
@@ -99,11 +117,12 @@ export function typedAddress(text: string): Address {
  * A tag that the list knows, or `*`. Elsewhere an unknown one means everything; whoever types it here can
  * be told.
  *
+ * @param more tags that pass as well: those of the global list, where it counts.
  * @throws Invalid
  */
-export function knownTag(list: List, text: string): string {
+export function knownTag(list: List, text: string, more: ReadonlySet<string> = new Set()): string {
   const tag = text.trim().normalize('NFC');
-  if (tag === EVERYTHING || list.tags.has(tag)) return tag;
+  if (tag === EVERYTHING || list.tags.has(tag) || more.has(tag)) return tag;
   throw new Invalid(
     'tag',
     'unknown',

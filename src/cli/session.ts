@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { loadEnvFile, readConfig, type Config } from '../config.js';
+import { refuseHalfRestored } from '../core/half-restored.js';
 import { connect, isDatabaseUnavailable, retrying, type Db } from '../db/connect.js';
 import { sqlitePath } from '../db/sqlite.js';
 import { DomainError, Refused, Unavailable } from '../errors.js';
@@ -23,6 +24,7 @@ const connections = 3;
  *
  * @param timeoutMs for commands whose single queries may take longer than requests may.
  * @throws Refused where there is no database yet; none is made.
+ * @throws StartRefused where it holds a part of a backup.
  */
 export async function withSession<T>(
   work: (session: Session) => Promise<T>,
@@ -32,13 +34,17 @@ export async function withSession<T>(
     if (!(await retrying(session.db, session.config.databaseTimeoutMs, () => hasTables(session.db)))) {
       throw noTables();
     }
+    await reading(session, refuseHalfRestored);
     return work(session);
   }, timeoutMs);
 }
 
-/** The same, on a database that may have no tables: only for `migrate`, which makes them. */
-export async function withNewDatabase<T>(work: (session: Session) => Promise<T>): Promise<T> {
-  return withDatabase(work, 0, true);
+/** The same, on a database that may have no tables: only for `migrate` and `restore`, which make them. */
+export async function withNewDatabase<T>(
+  work: (session: Session) => Promise<T>,
+  { timeoutMs = 0 }: { timeoutMs?: number } = {},
+): Promise<T> {
+  return withDatabase(work, timeoutMs, true);
 }
 
 /** One reading, repeated where the database is busy. */

@@ -7,12 +7,15 @@ import { checkText } from './text.js';
 export interface Account {
   readonly id: number;
   readonly name: string;
+  /** The list that counts for the mail of all its lists; see global-list.ts. */
+  readonly globalListId: number | null;
   readonly createdAt: number;
 }
 
 interface AccountRow {
   id: number;
   name: string;
+  global_list_id: number | null;
   created_at: number;
 }
 
@@ -28,7 +31,7 @@ export async function createAccount(
     await noteChange(trx, { accountId, actor, action: 'account.created' });
     return accountId;
   });
-  return accountOf({ id, ...row });
+  return accountOf({ id, global_list_id: null, ...row });
 }
 
 export async function listAccounts(db: Db): Promise<Account[]> {
@@ -43,5 +46,5 @@ export async function getAccount(db: Db, id: number): Promise<Account> {
 }
 
 function accountOf(row: AccountRow): Account {
-  return { id: row.id, name: row.name, createdAt: row.created_at };
+  return { id: row.id, name: row.name, globalListId: row.global_list_id, createdAt: row.created_at };
 }

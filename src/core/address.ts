@@ -143,6 +143,14 @@ export function addressForms(normalised: string): string[] {
   return [normalised, `${normalised.slice(0, at + 1)}${unicode}`];
 }
 
+/**
+ * Under which an entry of an address can stand in a list: the MD5s of its forms, and the first 16 octets of
+ * their SHA-256s, for entries of which only that is known.
+ */
+export function entryKeysOf(normalised: string): Buffer[] {
+  return addressForms(normalised).flatMap((form) => [md5Of(form), sha256Of(form).subarray(0, 16)]);
+}
+
 function refused(problem: AddressProblem): AddressResult {
   return { ok: false, problem };
 }

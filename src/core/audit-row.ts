@@ -24,6 +24,7 @@ export interface AuditedRow {
   readonly removed_at: number | null;
   readonly feed_number: number | null;
   readonly counted: number;
+  readonly vouched: number;
 }
 
 export interface RowFault {
@@ -43,7 +44,7 @@ export function faultsOf(row: AuditedRow, marks: readonly FeedMark[], at: number
   const octets = octetFaults(row);
   // Nothing can be told by octets that are not what they should be.
   if (octets.length > 0) return octets;
-  return [...addressFaults(row), ...timeFaults(row, at), ...feedFaults(row, marks)];
+  return [...addressFaults(row), ...timeFaults(row, at), ...vouchedFaults(row), ...feedFaults(row, marks)];
 }
 
 /** What an entry counts as, told anew from what feed.ts says: 0 suppresses nobody. */
@@ -113,6 +114,10 @@ function timeFaults(row: AuditedRow, at: number): RowFault[] {
     faults.push({ code: 'source', what: 'source is none of the known ones' });
   }
   return faults;
+}
+
+function vouchedFaults({ vouched }: AuditedRow): RowFault[] {
+  return vouched === 0 || vouched === 1 ? [] : [{ code: 'vouched', what: 'vouched is neither 0 nor 1' }];
 }
 
 function feedFaults(row: AuditedRow, marks: readonly FeedMark[]): RowFault[] {

@@ -1,5 +1,10 @@
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
+import { auditAccounts } from './audit-accounts.js';
+import { auditCaps } from './audit-cap.js';
+import { auditAttacks } from './audit-attacks.js';
+import { auditErasedPeople } from './audit-erased.js';
+import { auditImports } from './audit-imports.js';
 import { auditNumbers } from './audit-numbers.js';
 import { auditOptOuts } from './audit-opt-outs.js';
 import type { FeedMark } from './audit-row.js';
@@ -32,12 +37,17 @@ const everythingConfirmed = { confirmWide: true, confirmPrivate: true };
  */
 export async function* audit(db: Db, at = Date.now()): AsyncGenerator<Breach, AuditTotals> {
   yield* auditReferences(db);
+  yield* auditAccounts(db);
+  yield* auditAttacks(db);
   const lists = yield* auditLists(db);
   yield* auditMailers(db);
   yield* auditFeed(db);
   const marks = yield* auditMarks(db);
   const optOuts = yield* auditOptOuts(db, marks, at);
+  yield* auditErasedPeople(db);
   yield* auditNumbers(db);
+  yield* auditCaps(db);
+  yield* auditImports(db);
   return { lists, optOuts };
 }
 
@@ -51,6 +61,10 @@ const references: [table: string, column: string, target: string][] = [
   ['grants', 'mailer_id', 'mailers'],
   ['grants', 'list_id', 'lists'],
   ['list_counts', 'list_id', 'lists'],
+  ['arrivals', 'account_id', 'accounts'],
+  ['blocks', 'account_id', 'accounts'],
+  ['bursts', 'account_id', 'accounts'],
+  ['erased_people', 'account_id', 'accounts'],
   ['downloads', 'list_id', 'lists'],
   ['downloads', 'mailer_id', 'mailers'],
 ];
@@ -208,6 +222,7 @@ function settingsOf(row: SettingsRow): ListSettings {
     contact: row.contact as string,
     privacyUrl: row.privacy_url as string,
     signedLinksOnly: row.signed_links_only === 1,
+    cap: row.cap as number | null,
     defaultLanguage: row.default_language as string,
   };
 }

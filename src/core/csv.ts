@@ -11,12 +11,16 @@ export interface CsvRecord {
   readonly fields: readonly string[];
   /** Its quotes do not close: `fields` are those of the one line, with its quotes as they stand. */
   readonly isBroken: boolean;
+  /** A line of it was so long that its end is missing. */
+  readonly isCut: boolean;
 }
 
 export interface Line {
   readonly number: number;
   readonly text: string;
   readonly end: string;
+  /** It was so long that only its beginning is here. */
+  readonly isCut?: true;
 }
 
 export const delimiters = [',', ';', '\t'] as const;
@@ -25,30 +29,53 @@ export type Delimiter = (typeof delimiters)[number];
 /** A quote that nobody closed must not swallow the rest of a file: so many octets, and it is given up. */
 const longestRecord = 64 * 1024;
 
-/** @throws RangeError for a line of more than this: whatever it is, it is no text. */
+/** A line of more than this: whatever it is, it is no text. */
 export const longestLine = 1024 * 1024;
 
-/** The lines of each chunk at once: an await for every line would cost more than all the rest. */
-export async function* linesIn(input: AsyncIterable<Buffer>): AsyncGenerator<Line[]> {
+/** What is kept of a line that is cut: enough to know it by. */
+const keptOfCut = 4096;
+
+/**
+ * The lines of each chunk at once: an await for every line would cost more than all the rest.
+ *
+ * @param cutsLong goes on behind a line that is too long, and gives its beginning; of a shorter chunk than
+ *   longestLine, all lines are whole.
+ * @throws RangeError for a line that is too long, unless they are cut.
+ */
+export async function* linesIn(
+  input: AsyncIterable<Buffer>,
+  { cutsLong = false } = {},
+): AsyncGenerator<Line[]> {
   let rest = '';
   let number = 0;
+  let isCutting = false;
   const cut = (isLast: boolean): Line[] => {
     const found: Line[] = [];
     let from = 0;
     for (const { 0: end, index } of rest.matchAll(/\r\n|\n|\r/g)) {
       // A line end of two octets may be cut in two.
       if (end === '\r' && index === rest.length - 1 && !isLast) break;
-      found.push({ number: ++number, text: rest.slice(from, index), end });
+      found.push(lineOf(rest.slice(from, index), end));
       from = index + end.length;
     }
     rest = rest.slice(from);
-    if (isLast && rest !== '') found.push({ number: ++number, text: rest, end: '' });
+    if (isLast && rest !== '') found.push(lineOf(rest, ''));
     return found;
+  };
+  const lineOf = (text: string, end: string): Line => {
+    if (!isCutting) return { number: ++number, text, end };
+    isCutting = false;
+    return { number: ++number, text: text.slice(0, keptOfCut), end, isCut: true };
   };
   for await (const chunk of input) {
     rest += chunk.toString('latin1');
     const lines = cut(false);
-    if (rest.length > longestLine) throw new RangeError(`line ${number + 1} has no end`);
+    if (rest.length > longestLine || isCutting) {
+      if (!cutsLong) throw new RangeError(`line ${number + 1} has no end`);
+      isCutting = true;
+      // A line end of two octets may be cut in two.
+      rest = rest.slice(0, keptOfCut) + (rest.endsWith('\r') ? '\r' : '');
+    }
     yield lines;
   }
   yield cut(true);
@@ -151,7 +178,8 @@ export function fieldsOf(raw: string, delimiter: Delimiter): string[] {
 
 function recordOf(lines: readonly Line[], fields: readonly string[]): CsvRecord {
   const end = lines.at(-1)?.end ?? '';
-  return { line: lines[0]?.number ?? 0, raw: rawOf(lines), end, fields, isBroken: false };
+  const isCut = lines.some((line) => line.isCut);
+  return { line: lines[0]?.number ?? 0, raw: rawOf(lines), end, fields, isBroken: false, isCut };
 }
 
 function rawOf(lines: readonly Line[]): string {

@@ -36,6 +36,7 @@ export interface DownloadRow {
   list_id: number;
   mailer_id: number;
   at: number;
+  /** Empty where it was too old to be kept (retention.ts). */
   ip: string;
   extent: string;
   format: string;

@@ -1,7 +1,14 @@
-import type { Knex } from 'knex';
 import type { Db } from '../db/connect.js';
-import { sha256Of } from './address.js';
-import { EVERYTHING, LIVE } from './opt-outs.js';
+import { addressForms, md5Of, sha256Of } from './address.js';
+import {
+  concerns,
+  isLive,
+  numberedRows,
+  rowsBehind,
+  rowsUnder,
+  type EntriesOptions,
+  type EntryRow,
+} from './entry-rows.js';
 
 /** What a list suppresses, or has ceased to suppress: one address, or the hash of one. */
 export interface Entry {
@@ -14,151 +21,138 @@ export interface Entry {
   readonly sha256: Buffer | null;
 }
 
-export interface EntryRow {
-  list_id: number;
-  address_key: Buffer;
-  tag: Buffer;
-  address: Buffer | null;
-  sha256: Buffer | null;
-  recorded_at: number;
-  removed_at: number | null;
-  expires_at: number | null;
-  feed_number: number | null;
-}
-
-export const columns = [
-  'address_key',
-  'tag',
-  'address',
-  'sha256',
-  'recorded_at',
-  'removed_at',
-  'expires_at',
-  'feed_number',
-] as const;
-
-export interface EntriesOptions {
-  /** Counts what suppresses this tag: it, and opt-outs from everything. Without it, any tag counts. */
-  readonly tag?: string | undefined;
-  /** UTC milliseconds; expiries are held against it throughout. */
-  readonly at: number;
-}
-
 /**
- * Rows a query: few milliseconds on SQLite, whose driver blocks the process meanwhile. What does not count
- * is left out here and not in SQL, where one query could go through a whole list for a rare tag. Each slice
- * goes on behind the last key, so no connection is held while a client is slow, and nothing is ever skipped
- * over by OFFSET. See docs/decisions/0002-downloads-are-read-in-slices.md.
- */
-export const sliceRows = 1000;
-
-/**
- * All that a list suppresses, by key, each address once whatever tags suppress it. Memory stays flat; a
+ * All that suppresses, by key, each address once whatever lists and tags suppress it. Memory stays flat; a
  * slice may be empty.
+ *
+ * @param listIds the lists that count: one, or a list and the global one.
  */
-export async function* readEntries(db: Db, listId: number, options: EntriesOptions): AsyncGenerator<Entry[]> {
-  for (let after: Buffer = Buffer.alloc(0); ;) {
-    const rows: EntryRow[] = await db('opt_outs')
-      .where({ list_id: listId })
-      .where('address_key', '>', after)
-      .orderBy(['address_key', 'tag'])
-      .limit(sliceRows)
-      .select(...columns);
-    const isLast = rows.length < sliceRows;
-    const groups = byAddress(rows);
-    // The last address may have more rows behind the limit: it is read again with the next slice, or
-    // whole where it fills a slice alone.
-    const cut = isLast ? undefined : groups.pop()?.[0];
-    if (cut !== undefined && groups.length === 0) groups.push(await wholeOf(db, listId, cut));
-    const last = groups.at(-1)?.[0];
-    if (last === undefined) return;
-    after = last.address_key;
+export async function* readEntries(
+  db: Db,
+  listIds: readonly number[],
+  options: EntriesOptions,
+): AsyncGenerator<Entry[]> {
+  for await (const groups of readAddresses(db, listIds)) {
     yield groups.flatMap((group) => {
       const [live, ...others] = group.filter((row) => isLive(row, options));
       return live === undefined ? [] : [entryOf(mostTelling(live, others), true)];
     });
+  }
+}
+
+/** All rows by key, those of one address together. */
+async function* readAddresses(db: Db, listIds: readonly number[]): AsyncGenerator<EntryRow[][]> {
+  let limits: readonly number[] | undefined;
+  for (let after: Buffer = Buffer.alloc(0); ;) {
+    const slice = await rowsBehind(db, listIds, after, limits);
+    limits = slice.limits;
+    const { isLast } = slice;
+    const groups = byAddress(slice.rows);
+    // The last address may have more rows behind the limit: it is read again with the next slice, or
+    // whole where it fills a slice alone.
+    const cut = isLast ? undefined : groups.pop()?.[0];
+    if (cut !== undefined && groups.length === 0)
+      groups.push(await rowsUnder(db, listIds, [cut.address_key]));
+    const last = groups.at(-1)?.[0];
+    if (last === undefined) return;
+    after = last.address_key;
+    yield groups;
     if (isLast) return;
   }
 }
 
+/** How many removals wait to be settled at once: some megabytes. */
+const mostDoubtful = 50_000;
+
 /**
  * What has changed between two feed numbers, in the feed's order and as it stands now: an address that
- * anything still suppresses is never given as removed. A slice may be empty.
+ * anything still suppresses is never given as removed, and one that is removed is named as well as any of
+ * its rows can: a reader may know it by that. A slice may be empty.
+ *
+ * Removals of entries of which only the SHA-256 is known come at the end: whether their addresses are
+ * suppressed by name cannot be looked up, so all that suppresses is gone through for them, once.
+ *
+ * @param listIds the lists that count: one, or a list and the global one.
+ * @param options.withoutSha256Only leaves such entries out, which only some formats can express.
  */
 export async function* readChanges(
   db: Db,
-  listId: number,
+  listIds: readonly number[],
   { from, to }: { from: number; to: number },
+  options: EntriesOptions & { readonly withoutSha256Only?: boolean },
+): AsyncGenerator<Entry[]> {
+  let doubtful: EntryRow[] = [];
+  let limits: readonly number[] | undefined;
+  for (let after = from; ;) {
+    const slice = await numberedRows(db, listIds, { after, to }, limits);
+    limits = slice.limits;
+    const last = slice.rows.at(-1)?.feed_number;
+    if (last == null) break;
+    after = last;
+    const rows = slice.rows
+      .filter((row) => concerns(row, options))
+      .filter((row) => !(options.withoutSha256Only && isSha256Only(row)));
+    const gone = rows.filter((row) => !isLive(row, options));
+    const ends = await endsOf(db, listIds, gone, options);
+    yield rows.flatMap((row) => {
+      const end = ends.get(row);
+      if (end === undefined) return [entryOf(row, true)];
+      if (!isSha256Only(row)) return [entryOf(end, false)];
+      doubtful.push(row);
+      return [];
+    });
+    if (doubtful.length >= mostDoubtful) {
+      yield* settled(db, listIds, doubtful, options);
+      doubtful = [];
+    }
+    if (slice.isLast) break;
+  }
+  if (doubtful.length > 0) yield* settled(db, listIds, doubtful, options);
+}
+
+/** Of rows that suppress no more: those that nothing else suppresses, each with what is known of its address. */
+async function endsOf(
+  db: Db,
+  listIds: readonly number[],
+  gone: readonly EntryRow[],
+  options: EntriesOptions,
+): Promise<Map<EntryRow, EntryRow>> {
+  const ofSame = byKey(await rowsUnder(db, listIds, distinct(gone.map((row) => row.address_key))));
+  const told = gone.map((row) => [row, mostTelling(row, ofSame.get(hex(row.address_key)) ?? [])] as const);
+  const further = distinct(told.flatMap(([, most]) => keysOf(most))).filter((key) => !ofSame.has(hex(key)));
+  const known = new Map([...ofSame, ...byKey(await rowsUnder(db, listIds, further))]);
+  const isStanding = (key: Buffer) => known.get(hex(key))?.some((row) => isLive(row, options)) === true;
+  return new Map(told.filter(([, most]) => !keysOf(most).some(isStanding)));
+}
+
+/** Of rows of which only the SHA-256 is known, and which suppress no more: whether anything else does. */
+async function* settled(
+  db: Db,
+  listIds: readonly number[],
+  rows: readonly EntryRow[],
   options: EntriesOptions,
 ): AsyncGenerator<Entry[]> {
-  for (let after = from; ;) {
-    const slice = await numberedRows(db, listId, after, to);
-    const last = slice.at(-1)?.feed_number;
-    if (last == null) return;
-    after = last;
-    const rows = slice.filter((row) => concerns(row, options));
-    const gone = rows.filter((row) => !isLive(row, options));
-    const standing = await liveRows(db, listId, gone.flatMap(keysOf), options);
-    const keys = new Set(standing.map((row) => hex(row.address_key)));
-    yield rows.map((row) =>
-      entryOf(row, isLive(row, options) || keysOf(row).some((key) => keys.has(hex(key)))),
-    );
-    if (slice.length < sliceRows) return;
+  const asked = new Set(rows.flatMap(({ sha256 }) => (sha256 === null ? [] : [hex(sha256)])));
+  const standing = new Set<string>();
+  for await (const groups of readAddresses(db, listIds)) {
+    for (const row of groups.flat()) {
+      if (!isLive(row, options)) continue;
+      for (const hash of sha256sOf(row)) if (asked.has(hex(hash))) standing.add(hex(hash));
+    }
+    yield [];
   }
+  yield rows.map((row) => entryOf(row, row.sha256 !== null && standing.has(hex(row.sha256))));
 }
 
-export async function numberedRows(db: Db, listId: number, after: number, to: number): Promise<EntryRow[]> {
-  const rows: EntryRow[] = await db('opt_outs')
-    .where({ list_id: listId })
-    .where('feed_number', '>', after)
-    .where('feed_number', '<=', to)
-    .orderBy('feed_number')
-    .limit(sliceRows)
-    .select(...columns);
-  return rows;
+/** Under which an address can stand: its MD5s, and those of entries of which only the SHA-256 is known. */
+function keysOf(row: EntryRow): Buffer[] {
+  const md5s = row.address === null ? [] : addressForms(row.address.toString()).map(md5Of);
+  return [row.address_key, ...md5s, ...sha256sOf(row).map((hash) => hash.subarray(0, 16))];
 }
 
-export async function liveRows(
-  db: Db,
-  listId: number,
-  keys: readonly Buffer[],
-  { tag, at }: EntriesOptions,
-): Promise<EntryRow[]> {
-  if (keys.length === 0) return [];
-  const rows: EntryRow[] = await db('opt_outs')
-    .where({ list_id: listId })
-    .whereIn('address_key', keys)
-    .whereRaw(LIVE, [at])
-    .modify(onlyTag, tag)
-    .select(...columns);
-  return rows;
-}
-
-async function wholeOf(db: Db, listId: number, { address_key }: EntryRow): Promise<EntryRow[]> {
-  const rows: EntryRow[] = await db('opt_outs')
-    .where({ list_id: listId })
-    .where('address_key', '=', address_key)
-    .select(...columns);
-  return rows;
-}
-
-export function onlyTag(query: Knex.QueryBuilder, tag?: string): void {
-  if (tag !== undefined) void query.whereIn('tag', [Buffer.from(EVERYTHING), Buffer.from(tag)]);
-}
-
-function concerns(row: EntryRow, { tag }: EntriesOptions): boolean {
-  return tag === undefined || [EVERYTHING, tag].includes(row.tag.toString());
-}
-
-export function isLive(row: EntryRow, options: EntriesOptions): boolean {
-  const isStanding = row.removed_at === null && (row.expires_at === null || row.expires_at > options.at);
-  return isStanding && concerns(row, options);
-}
-
-/** Under which an address can stand: that of its row, and that of an entry of which only the SHA-256 is known. */
-function keysOf({ address_key, address, sha256 }: EntryRow): Buffer[] {
-  const hash = address === null ? sha256 : sha256Of(address.toString());
-  return hash === null ? [address_key] : [address_key, hash.subarray(0, 16)];
+function sha256sOf({ address, sha256 }: EntryRow): Buffer[] {
+  if (address !== null) return addressForms(address.toString()).map(sha256Of);
+  return sha256 === null ? [] : [sha256];
 }
 
 function byAddress(rows: readonly EntryRow[]): EntryRow[][] {
@@ -171,15 +165,33 @@ function byAddress(rows: readonly EntryRow[]): EntryRow[][] {
   return groups;
 }
 
+function byKey(rows: readonly EntryRow[]): Map<string, EntryRow[]> {
+  const groups = new Map<string, EntryRow[]>();
+  for (const row of rows) {
+    const group = groups.get(hex(row.address_key));
+    if (group === undefined) groups.set(hex(row.address_key), [row]);
+    else group.push(row);
+  }
+  return groups;
+}
+
+function distinct(keys: readonly Buffer[]): Buffer[] {
+  return [...new Map(keys.map((key) => [hex(key), key])).values()];
+}
+
 /** What can be expressed in most formats: the address, then a hash with the other one, then the MD5 alone. */
 export function mostTelling(row: EntryRow, others: readonly EntryRow[]): EntryRow {
   const rows = [row, ...others];
   return rows.find(({ address }) => address !== null) ?? rows.find(({ sha256 }) => sha256 !== null) ?? row;
 }
 
-export function entryOf({ address, address_key, sha256 }: EntryRow, isSuppressed: boolean): Entry {
-  const isSha256Only = address === null && sha256 !== null && sha256.subarray(0, 16).equals(address_key);
-  return { isSuppressed, address, md5: isSha256Only ? null : address_key, sha256 };
+export function entryOf(row: EntryRow, isSuppressed: boolean): Entry {
+  const { address, address_key, sha256 } = row;
+  return { isSuppressed, address, md5: isSha256Only(row) ? null : address_key, sha256 };
+}
+
+function isSha256Only({ address, address_key, sha256 }: EntryRow): boolean {
+  return address === null && sha256 !== null && sha256.subarray(0, 16).equals(address_key);
 }
 
 export function hex(key: Buffer): string {

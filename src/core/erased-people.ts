@@ -1,9 +1,20 @@
 import type { Db } from '../db/connect.js';
 import { addressForms, md5Of, sha256Of } from './address.js';
 
-/** An address that an account has erased, by its hashes. */
-export interface ErasedPerson {
+/** The people that an account has erased: hashes of addresses, by which an import knows them again. */
+
+/** Both hashes of one form of an address: all that an erased person's entry keeps. */
+export interface Hashes {
+  readonly md5: Buffer;
   readonly sha256: Buffer;
+}
+
+/**
+ * What an erased person's entries are made of: one for each form of the address, so that downloads go on
+ * carrying the hashes of both where a domain has a Unicode and an ASCII form.
+ */
+export function hashesOfForms(normalised: string): Hashes[] {
+  return addressForms(normalised).map((form) => ({ md5: md5Of(form), sha256: sha256Of(form) }));
 }
 
 interface ErasedRow {
@@ -13,8 +24,16 @@ interface ErasedRow {
   at: number;
 }
 
+/** An address that an account has erased. */
+export interface ErasedPerson {
+  readonly sha256: Buffer;
+  /** UTC milliseconds; the first time, where it was erased more than once. */
+  readonly at: number;
+}
+
 /**
- * Those of these addresses that an account has erased: an import keeps only their hashes.
+ * Those of these addresses that an account has erased: an import keeps the hashes of their forms alone
+ * (hashesOfForms).
  *
  * @param keys MD5s of normalised addresses; at most 1,000.
  * @returns by the MD5 in hexadecimal.
@@ -28,21 +47,16 @@ export async function findErased(
   const rows = await db<ErasedRow>('erased_people')
     .where({ account_id: accountId })
     .whereIn('address_key', keys)
-    .select('address_key', 'sha256');
-  return new Map(rows.map(({ address_key, sha256 }) => [address_key.toString('hex'), { sha256 }]));
+    .select('address_key', 'sha256', 'at');
+  return new Map(rows.map(({ address_key, sha256, at }) => [address_key.toString('hex'), { sha256, at }]));
 }
 
-/** Notes an address as erased, by the hashes of its forms; the first time stays. */
-export async function noteErased(
-  db: Db,
-  accountId: number,
-  normalised: string,
-  at: number,
-): Promise<void> {
-  const rows = addressForms(normalised).map((form) => ({
+/** Notes an address as erased, in each of its forms; the first time stays. */
+export async function noteErased(db: Db, accountId: number, normalised: string, at: number): Promise<void> {
+  const rows = hashesOfForms(normalised).map(({ md5, sha256 }) => ({
     account_id: accountId,
-    address_key: md5Of(form),
-    sha256: sha256Of(form),
+    address_key: md5,
+    sha256,
     at,
   }));
   await db<ErasedRow>('erased_people')

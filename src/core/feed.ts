@@ -96,18 +96,20 @@ export function cursorText(feed: Feed): string {
 }
 
 /**
+ * @param markedAt the number at which the account last changed its global list (GlobalMark).
  * @returns the number after which the delta begins.
  * @throws Invalid for what was never a cursor.
- * @throws CursorGone for one of another epoch (a backup was restored), from the future, or from before
- *   tombstones were purged: the whole list has to be taken.
+ * @throws CursorGone for one of another epoch (a backup was restored), from the future, from before
+ *   tombstones were purged, or from before `markedAt`: the whole list has to be taken.
  */
-export function readCursor(feed: Feed, text: string): number {
+export function readCursor(feed: Feed, text: string, markedAt = 0): number {
   const [, epoch, digits] = /^([\w-]{1,24})\.(\d{1,15})$/.exec(text) ?? [];
   if (epoch === undefined || digits === undefined) {
     throw new Invalid('cursor', 'malformed', 'cursor is not one that a download has given');
   }
   const number = Number(digits);
-  if (epoch !== feed.epoch || number > feed.lastNumber || number < feed.purgedNumber) {
+  const oldest = Math.max(feed.purgedNumber, markedAt);
+  if (epoch !== feed.epoch || number > feed.lastNumber || number < oldest) {
     throw new CursorGone('This cursor is no longer served: take the whole list.');
   }
   return number;

@@ -14,14 +14,21 @@ export interface Change {
 }
 
 /** Notes who changed what; belongs in the transaction that makes the change. */
-export async function noteChange(db: Db, change: Change): Promise<void> {
-  await db('history').insert({
-    at: Date.now(),
+export function noteChange(db: Db, change: Change): Promise<void> {
+  return noteChanges(db, [change]);
+}
+
+/** The same of some hundreds of changes, in one statement. */
+export async function noteChanges(db: Db, changes: readonly Change[]): Promise<void> {
+  const at = Date.now();
+  const rows = changes.map((change) => ({
+    at,
     account_id: change.accountId,
     list_id: change.listId ?? null,
     actor: change.actor,
     action: change.action,
     subject: change.subject ?? null,
     details: JSON.stringify(change.details ?? {}),
-  });
+  }));
+  await db('history').insert(rows);
 }

@@ -1,4 +1,5 @@
 import { Invalid } from '../errors.js';
+import { largestCap, smallestCap } from './cap.js';
 import { parseIpWhitelist } from './ip-whitelist.js';
 import { isLanguage } from './languages.js';
 import { parseRedirectTemplate } from './redirect-template.js';
@@ -28,6 +29,8 @@ export interface ListSettings {
   defaultLanguage: string;
   /** Direct links, one-click and pixel have to be signed. */
   signedLinksOnly: boolean;
+  /** How many entries it holds, one a tag: beyond, the oldest leave. Null: as many as come. */
+  cap: number | null;
 }
 
 /** What a whitelist may hold beyond the usual, said in so many words. */
@@ -52,6 +55,7 @@ const columnOf: Record<keyof ListSettings, string> = {
   privacyUrl: 'privacy_url',
   defaultLanguage: 'default_language',
   signedLinksOnly: 'signed_links_only',
+  cap: 'cap',
 };
 
 /**
@@ -99,6 +103,8 @@ function checked(
     case 'signedLinksOnly':
     case 'downloadsFromAnyAddress':
       return value === true ? 1 : 0;
+    case 'cap':
+      return checkedCap(value as number | null);
     case 'defaultLanguage':
       if (!isLanguage(text))
         throw new Invalid(key, 'unknown', `There is no language ${JSON.stringify(text)}.`);
@@ -115,6 +121,12 @@ function checked(
 function oneOf(field: string, value: string, allowed: readonly string[]): string {
   if (allowed.includes(value)) return value;
   throw new Invalid(field, 'unknown', `${field} must be ${allowed.join(' or ')}`);
+}
+
+function checkedCap(cap: number | null): number | null {
+  if (cap === null || (Number.isInteger(cap) && cap >= smallestCap && cap <= largestCap)) return cap;
+  const [from, to] = [smallestCap, largestCap].map((one) => one.toLocaleString('en-US'));
+  throw new Invalid('cap', 'out-of-range', `cap must be a whole number from ${from} to ${to}, or off`);
 }
 
 function checkedRedirect(text: string): string | null {

@@ -31,6 +31,8 @@ export interface List {
   readonly defaultLanguage: string;
   /** All but the typed form and the server door need a signed link. */
   readonly signedLinksOnly: boolean;
+  /** How many entries it holds, one a tag: beyond, the oldest leave (cap.ts). Null: as many as come. */
+  readonly cap: number | null;
   /** The tags that this list's mail has; an unknown one at a public door means all mail. */
   readonly tags: ReadonlySet<string>;
   /** The mailers that it is granted to. */
@@ -58,6 +60,7 @@ interface ListRow {
   privacy_url: string;
   default_language: string;
   signed_links_only: number;
+  cap: number | null;
   created_at: number;
   changed_at: number;
 }
@@ -223,6 +226,7 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     privacyUrl: row.privacy_url,
     defaultLanguage: row.default_language,
     signedLinksOnly: row.signed_links_only !== 0,
+    cap: row.cap,
     tags: await findTags(db, row.id),
     mailerIds: await findGrantees(db, row.id),
     createdAt: row.created_at,

@@ -1,5 +1,5 @@
 import { engineOf, type Db } from '../db/connect.js';
-import { md5Of, sha256Of, type Address } from './address.js';
+import { entryKeysOf, md5Of, type Address } from './address.js';
 
 /** The doors that an opt-out can come through. */
 export const sources = [
@@ -105,6 +105,12 @@ function hashesOf({ hashes: { md5, sha256 } }: HashedOptOut): Who {
   return [md5 ?? sha256.subarray(0, 16), null, null, sha256 ?? null];
 }
 
+const sourceColumn = columns.indexOf('source');
+
+export function sourceOf(row: OptOutRow): Source {
+  return row[sourceColumn] as Source;
+}
+
 /** By the primary key: statements that lock rows in one order do not deadlock each other. */
 export function compareRows(a: OptOutRow, b: OptOutRow): number {
   return (
@@ -118,7 +124,8 @@ export function compareRows(a: OptOutRow, b: OptOutRow): number {
  * Writes opt-outs in one statement, which is also one commit. Only the recorder calls this.
  *
  * Recording an address again merges: where the standing row suppresses, the first time, source and
- * receipt stay, the later expiry counts (none is the latest), and last_at and repeats move on. A removed
+ * receipt stay, the later expiry counts (none is the latest), and last_at and repeats move on (repeats not
+ * for an import: a file that comes again says nothing of mail that was sent meanwhile). A removed
  * or expired row is revived with the new values. What the feed has to carry again (a revival, an address
  * where there was a hash, a later expiry, of which a reader may have seen the first one pass) loses its
  * feed number. An erased person's row never gets its address back while it suppresses, whichever door
@@ -161,7 +168,8 @@ function mergeClause(db: Db): string {
       ELSE ${incoming('created_at')} END,
     last_at = CASE WHEN ${live} THEN ${larger('opt_outs.last_at', incoming('last_at'))}
       ELSE ${incoming('last_at')} END,
-    repeats = CASE WHEN ${live} THEN opt_outs.repeats + 1 ELSE 0 END,
+    repeats = CASE WHEN NOT (${live}) THEN 0 WHEN ${incoming('source')} = 'import' THEN opt_outs.repeats
+      ELSE opt_outs.repeats + 1 END,
     vouched = CASE WHEN ${live} AND ${incoming('vouched')} = 0 AND ${isSameClient} THEN opt_outs.vouched
       WHEN ${live} THEN 1 ELSE ${incoming('vouched')} END,
     ${['recorded_at', 'source', 'reason', 'mailer_id', 'credential_id', 'ip', 'receipt'].map(kept).join(', ')},
@@ -214,7 +222,7 @@ export async function removeOptOuts(
 ): Promise<number> {
   return db('opt_outs')
     .where({ list_id: listId })
-    .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
+    .whereIn('address_key', entryKeysOf(normalised))
     .modify((query) => {
       if (tag !== undefined) void query.where({ tag: Buffer.from(tag) });
     })

@@ -23,6 +23,13 @@ export interface Recorder {
   load(): { waiting: number; inFlight: number };
 }
 
+export interface RecorderOptions {
+  readonly queueRows: number;
+  readonly timeoutMs: number;
+  readonly onCommit: () => void;
+  readonly onStatement?: (rows: readonly OptOutRow[], ms: number, isCommitted: boolean) => void;
+}
+
 interface Waiting {
   readonly rows: OptOutRow[];
   readonly since: number;
@@ -45,10 +52,12 @@ const statementsInFlight = 2;
  * @param timeoutMs for how long a statement that loses to a deadlock or a lock is repeated, and how long a
  *   request may wait for its statement.
  * @param onCommit told after each commit: the keeper has rows to number.
+ * @param onStatement told of each statement: its rows, how long it took with its repeats, and whether they
+ *   are committed.
  */
 export function createRecorder(
   db: Db,
-  { queueRows, timeoutMs, onCommit }: { queueRows: number; timeoutMs: number; onCommit: () => void },
+  { queueRows, timeoutMs, onCommit, onStatement }: RecorderOptions,
 ): Recorder {
   const queue: Waiting[] = [];
   let waiting = 0;
@@ -139,7 +148,14 @@ export function createRecorder(
 
   async function write(batch: Waiting[]): Promise<void> {
     const rows = batch.flatMap((entry) => entry.rows).sort(compareRows);
-    await retrying(db, timeoutMs, () => writeOptOuts(db, rows));
+    const startedAt = performance.now();
+    let isCommitted = false;
+    try {
+      await retrying(db, timeoutMs, () => writeOptOuts(db, rows));
+      isCommitted = true;
+    } finally {
+      onStatement?.(rows, performance.now() - startedAt, isCommitted);
+    }
   }
 
   function drain(): Promise<void> {

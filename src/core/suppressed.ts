@@ -1,23 +1,32 @@
 import type { Db } from '../db/connect.js';
-import { md5Of, sha256Of } from './address.js';
+import { entryKeysOf } from './address.js';
+import { listsThatCount } from './global-list.js';
 import { EVERYTHING, LIVE, type OptOutRecord } from './opt-outs.js';
 
 /** Whom a list's mail must not reach: the questions that are asked about single addresses. */
 
 /**
  * All that a list holds of an address, removed rows included, one row a tag. Finds hash-only entries as
- * well: by MD5, and by SHA-256.
+ * well: by MD5, and by SHA-256. What the global list holds is not among it.
  */
 export async function findOptOuts(db: Db, listId: number, normalised: string): Promise<OptOutRecord[]> {
   const rows = await db<OptOutRecord>('opt_outs')
     .where({ list_id: listId })
-    .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
+    .whereIn('address_key', entryKeysOf(normalised))
     .orderBy('tag');
   return rows;
 }
 
+interface Asked {
+  /** Whether mail of this tag may reach them; without it, mail that has none. */
+  readonly tag?: string;
+  /** UTC milliseconds; without it, now. */
+  readonly at?: number;
+}
+
 /**
- * Whether mail of this list (of this tag of it) must not reach the address.
+ * Whether mail of this list (of this tag of it) must not reach the address: the list suppresses it, or the
+ * global list of its account.
  *
  * @throws whatever the database does: a look-up that fails is never taken for a no.
  */
@@ -25,18 +34,9 @@ export async function isSuppressed(
   db: Db,
   listId: number,
   normalised: string,
-  { tag = EVERYTHING, at = Date.now() }: { tag?: string; at?: number } = {},
+  asked: Asked = {},
 ): Promise<boolean> {
-  const row: unknown = await db('opt_outs')
-    .where({ list_id: listId })
-    .whereIn('address_key', [md5Of(normalised), sha256Of(normalised).subarray(0, 16)])
-    .whereIn(
-      'tag',
-      [...new Set([EVERYTHING, tag])].map((text) => Buffer.from(text)),
-    )
-    .whereRaw(LIVE, [at])
-    .first('list_id');
-  return row !== undefined;
+  return (await findSuppressed(db, listId, [normalised], asked)).has(normalised);
 }
 
 /**
@@ -44,23 +44,35 @@ export async function isSuppressed(
  * query.
  *
  * @param normalised at most 1,000.
+ * @returns by address, the ids of the lists that suppress it: this one, the global one, or both.
  */
 export async function findSuppressed(
   db: Db,
   listId: number,
   normalised: readonly string[],
-  { tag = EVERYTHING, at = Date.now() }: { tag?: string; at?: number } = {},
-): Promise<Set<string>> {
-  const keys = normalised.map((address) => [md5Of(address), sha256Of(address).subarray(0, 16)]);
-  const rows = await db<{ list_id: number; address_key: Buffer; tag: Buffer }>('opt_outs')
-    .where({ list_id: listId })
-    .whereIn('address_key', keys.flat())
-    .whereIn(
-      'tag',
-      [...new Set([EVERYTHING, tag])].map((text) => Buffer.from(text)),
-    )
-    .whereRaw(LIVE, [at])
-    .select('address_key');
-  const live = new Set(rows.map((row) => row.address_key.toString('hex')));
-  return new Set(normalised.filter((_, i) => keys[i]?.some((key) => live.has(key.toString('hex')))));
+  { tag = EVERYTHING, at = Date.now() }: Asked = {},
+): Promise<Map<string, ReadonlySet<number>>> {
+  const keys = normalised.map(entryKeysOf);
+  const tags = [...new Set([EVERYTHING, tag])].map((text) => Buffer.from(text));
+  // A SELECT a list: one over both would be too much for the range optimizer where there are many keys.
+  const queries = (await listsThatCount(db, listId)).map((id) =>
+    db('opt_outs')
+      .where({ list_id: id })
+      .whereIn('address_key', keys.flat())
+      .whereIn('tag', tags)
+      .whereRaw(LIVE, [at])
+      .select('list_id', 'address_key'),
+  );
+  const rows = (await db.unionAll(queries)) as { list_id: number; address_key: Buffer }[];
+  const listsByKey = new Map<string, Set<number>>();
+  for (const { list_id, address_key } of rows) {
+    const key = address_key.toString('hex');
+    listsByKey.set(key, (listsByKey.get(key) ?? new Set()).add(list_id));
+  }
+  const found = new Map<string, ReadonlySet<number>>();
+  normalised.forEach((address, i) => {
+    const lists = (keys[i] ?? []).flatMap((key) => [...(listsByKey.get(key.toString('hex')) ?? [])]);
+    if (lists.length > 0) found.set(address, new Set(lists));
+  });
+  return found;
 }

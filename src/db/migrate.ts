@@ -3,7 +3,10 @@ import type { Knex } from 'knex';
 import * as theCore from '../../migrations/0001-the-core.js';
 import * as signedLinks from '../../migrations/0002-signed-links.js';
 import * as attackRule from '../../migrations/0003-attack-rule.js';
+import * as globalList from '../../migrations/0004-global-list.js';
 import * as peoplesRights from '../../migrations/0005-peoples-rights.js';
+import * as imports from '../../migrations/0006-imports.js';
+import * as cap from '../../migrations/0007-cap.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -13,8 +16,13 @@ const migrations: [name: string, migration: Knex.Migration][] = [
   ['0001-the-core', theCore],
   ['0002-signed-links', signedLinks],
   ['0003-attack-rule', attackRule],
+  ['0004-global-list', globalList],
   ['0005-peoples-rights', peoplesRights],
+  ['0006-imports', imports],
+  ['0007-cap', cap],
 ];
+
+export const migrationNames: readonly string[] = migrations.map(([name]) => name);
 
 /** How long another process may take with its migrations before its lock counts as left by a crash. */
 const lockPatienceMs = 60_000;
@@ -26,23 +34,28 @@ const mostBroken = 3;
  * Brings the tables up to date. Several processes may call it at once. A lock that a killed migration
  * left behind is broken after a minute: every step can be run again.
  *
+ * @param names only these, for what was made before the others.
  * @returns the names of the migrations that were carried out.
  */
-export async function migrate(db: Db, patienceMs = lockPatienceMs): Promise<string[]> {
-  if (engineOf(db).name === 'mysql') return carryOut(db, patienceMs);
+export async function migrate(
+  db: Db,
+  patienceMs = lockPatienceMs,
+  names = migrationNames,
+): Promise<string[]> {
+  if (engineOf(db).name === 'mysql') return carryOut(db, patienceMs, names);
   // Nobody is served yet: rather wait for the other's write than fail to give the lock back.
   await db.raw('PRAGMA busy_timeout = 5000');
   try {
-    return await carryOut(db, patienceMs);
+    return await carryOut(db, patienceMs, names);
   } finally {
     await db.raw(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
   }
 }
 
-async function carryOut(db: Db, patienceMs: number): Promise<string[]> {
+async function carryOut(db: Db, patienceMs: number, only: readonly string[]): Promise<string[]> {
   const config: Knex.MigratorConfig = {
     migrationSource: {
-      getMigrations: () => Promise.resolve(migrations),
+      getMigrations: () => Promise.resolve(migrations.filter(([name]) => only.includes(name))),
       getMigrationName: ([name]: (typeof migrations)[number]) => name,
       getMigration: ([, migration]: (typeof migrations)[number]) => Promise.resolve(migration),
     },
@@ -114,11 +127,16 @@ async function findLock(db: Db): Promise<number> {
   return row?.index ?? 1;
 }
 
-/** The feed's one row. An epoch names one unbroken numbering: cursors of any other are refused. */
+/** An epoch names one unbroken numbering: cursors of any other are refused. */
+export function newEpoch(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+/** The feed's one row. */
 async function startFeed(db: Db): Promise<void> {
   const standing: unknown = await db('feed').where({ id: 1 }).first('id');
   if (standing !== undefined) return;
-  const row = { id: 1, epoch: randomBytes(9).toString('base64url'), last_number: 0 };
+  const row = { id: 1, epoch: newEpoch(), last_number: 0 };
   // Of two processes that come here at once, the second one's row is the one too many.
   await db('feed').insert(row).onConflict('id').merge({ id: 1 });
 }

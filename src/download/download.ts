@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -6,18 +5,21 @@ import { createGzip } from 'node:zlib';
 import { logDownload, logDownloadEnd } from '../core/downloads.js';
 import { readEntriesSince } from '../core/entries-since.js';
 import { readChanges, readEntries, type Entry } from '../core/entries.js';
-import { cursorText, getCounts, getFeed, hasPendingChanges, readCursor } from '../core/feed.js';
+import { cursorText, getFeed, readCursor } from '../core/feed.js';
+import { getGlobalMark, withGlobal } from '../core/global-list.js';
 import type { List } from '../core/lists.js';
 import type { Deps } from '../deps.js';
 import { NotFound, Unavailable } from '../errors.js';
 import { sendProblemJson } from '../http/errors.js';
 import { cutOff } from '../http/cut-off.js';
 import { HttpError } from '../http/http-error.js';
+import type { CountedDoor } from '../http/metrics.js';
 import { queryOf } from '../http/request.js';
 import { sendNothing } from '../http/respond.js';
 import { authoriseDownload, checkFormat } from './access.js';
 import { contentTypeOf, headOf, lineOf, notExpressed, textsOf } from './formats.js';
-import { readDownloadRequest, type DownloadRequest } from './request.js';
+import { checkTag, readDownloadRequest, type DownloadRequest } from './request.js';
+import { countsOfAll, etagOf, isAnyPending, matches } from './unchanged.js';
 
 /** A client that takes nothing for so long is cut off: milliseconds. */
 const stallMs = 120_000;
@@ -31,7 +33,7 @@ const allow = 'GET, HEAD, OPTIONS';
 export function download(deps: Deps) {
   const underWay = deps.state.downloads;
 
-  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<boolean> => {
+  return async (req: IncomingMessage, res: ServerResponse, listId: string): Promise<CountedDoor> => {
     try {
       if (req.method === 'OPTIONS') sendNothing(res, { Allow: allow });
       else if (req.method !== 'GET' && req.method !== 'HEAD') {
@@ -40,7 +42,7 @@ export function download(deps: Deps) {
         const list = await deps.findList(listId);
         if (list === null) throw new NotFound('There is no such list.');
         const downloader = await authoriseDownload(deps, req, list);
-        const request = readDownloadRequest(list, queryOf(req));
+        const request = readDownloadRequest(queryOf(req));
         checkFormat(downloader.mailer, request.format);
         if (underWay.size >= deps.config.downloadsAtOnce)
           throw new Unavailable('too many downloads are under way');
@@ -57,7 +59,7 @@ export function download(deps: Deps) {
         deps.log.warn({ err: error }, 'a download was cut off');
       }
     }
-    return true;
+    return 'download';
   };
 }
 
@@ -70,15 +72,20 @@ async function answer(
   request: DownloadRequest,
 ): Promise<void> {
   const { db } = deps;
-  // Asked first: what is numbered between this and the next lines has another ETag.
-  const ifNoneMatch = req.headers['if-none-match'];
-  const isSettled = ifNoneMatch !== undefined && !(await hasPendingChanges(db, list.id));
   // The feed's state is read before the rows are: what is newer than the cursor comes again with the next delta.
   const feed = await getFeed(db);
-  const counts = await getCounts(db, list.id);
-  const from = request.cursor === null ? null : readCursor(feed, request.cursor);
+  // After the feed, and not from the list cache: no cursor from after a mark goes out with a body from before it.
+  const mark = await getGlobalMark(db, list.accountId);
+  const listIds = withGlobal(list.id, mark.listId);
+  await checkTag(db, list, listIds, request.tag);
+  // Asked before the counts: what is numbered between the two has another ETag.
+  const ifNoneMatch = req.headers['if-none-match'];
+  const isSettled = ifNoneMatch !== undefined && !(await isAnyPending(db, listIds));
+  const counts = await countsOfAll(db, listIds);
+  const from = request.cursor === null ? null : readCursor(feed, request.cursor, mark.number);
   const isGzip = request.isGzipFile || acceptsGzip(req);
-  const etag = etagOf(list, feed.epoch, counts.last_number, request, isGzip);
+  const state = [list.publicId, feed.epoch, mark, counts.map(({ last_number }) => last_number)];
+  const etag = etagOf([...state, request, isGzip]);
   const isUnchanged = isSettled && matches(ifNoneMatch, etag);
 
   const { mailer, accessKeyId, ip } = downloader;
@@ -101,7 +108,7 @@ async function answer(
     'Accept-Ranges': 'none',
     ETag: etag,
     'Signoff-Cursor': cursorText(feed),
-    'Signoff-Entries-Not-Expressed': String(notExpressed(counts, format)),
+    'Signoff-Entries-Not-Expressed': String(sum(counts.map((held) => notExpressed(held, format)))),
     ...(isUnchanged ? {} : bodyHeaders(list, request, isGzip)),
   });
   if (isUnchanged || req.method === 'HEAD') {
@@ -113,17 +120,31 @@ async function answer(
   const options = { tag: request.tag, at: Date.now() };
   const slices =
     from !== null
-      ? readChanges(db, list.id, { from, to: feed.lastNumber }, options)
+      ? readChanges(
+          db,
+          listIds,
+          { from, to: feed.lastNumber },
+          { ...options, withoutSha256Only: format !== 'sha256' },
+        )
       : request.since !== null
-        ? readEntriesSince(db, list.id, request.since, options)
-        : readEntries(db, list.id, options);
+        ? readEntriesSince(db, listIds, request.since, options)
+        : readEntries(db, listIds, options);
   const written = { entries: 0 };
   res.setTimeout(stallMs, () => cutOff(res));
   const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
     objectMode: false,
   });
-  if (isGzip) await pipeline(file, createGzip({ level: 1 }), res);
-  else await pipeline(file, res);
+  const { socket } = req;
+  const octetsBefore = socket.bytesWritten;
+  let isWhole = false;
+  try {
+    if (isGzip) await pipeline(file, createGzip({ level: 1 }), res);
+    else await pipeline(file, res);
+    isWhole = true;
+  } finally {
+    const octets = socket.bytesWritten - octetsBefore;
+    deps.metrics.download({ extent, format, isWhole, entries: written.entries, octets });
+  }
   await logDownloadEnd(db, downloadId, written.entries).catch((error: unknown) => {
     deps.log.warn({ err: error }, 'the end of a download could not be logged');
   });
@@ -184,32 +205,13 @@ function bodyHeaders(list: List, request: DownloadRequest, isGzip: boolean): Rec
   };
 }
 
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((one, other) => one + other, 0);
+}
+
 function acceptsGzip(req: IncomingMessage): boolean {
   const header = String(req.headers['accept-encoding'] ?? '').toLowerCase();
   return header
     .split(',')
     .some((part) => /^\s*(gzip|x-gzip)\s*(;|$)/.test(part) && !/;\s*q\s*=\s*0(\.0*)?\s*$/.test(part));
-}
-
-/**
- * Weak: rows that committed after the feed was looked at may be in the body already.
- */
-function etagOf(
-  list: List,
-  epoch: string,
-  lastNumber: number,
-  request: DownloadRequest,
-  isGzip: boolean,
-): string {
-  const parts = [list.publicId, epoch, lastNumber, request, isGzip];
-  return `W/"${createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)}"`;
-}
-
-/** RFC 9110, section 13.1.2: weak comparison. */
-function matches(ifNoneMatch: string, etag: string): boolean {
-  const opaque = etag.slice(2);
-  return ifNoneMatch
-    .split(',')
-    .map((candidate) => candidate.trim())
-    .some((candidate) => candidate === '*' || candidate.replace(/^W\//, '') === opaque);
 }

@@ -1,4 +1,6 @@
 import type { List } from '../core/lists.js';
+import { findTags } from '../core/tags.js';
+import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
 import { fileTypes, formats, type FileType, type Format } from './formats.js';
 
@@ -21,7 +23,7 @@ const known = new Set(['key', 'format', 'as', 'tag', 'since', 'cursor', 'gzip'])
  * @throws Invalid naming the parameter: an unknown one, too, since a misspelt `since` would otherwise
  *   bring the whole list.
  */
-export function readDownloadRequest(list: List, query: URLSearchParams): DownloadRequest {
+export function readDownloadRequest(query: URLSearchParams): DownloadRequest {
   for (const name of new Set(query.keys())) {
     if (!known.has(name))
       throw new Invalid(name, 'unknown', `there is no parameter ${JSON.stringify(name.slice(0, 50))}`);
@@ -31,8 +33,6 @@ export function readDownloadRequest(list: List, query: URLSearchParams): Downloa
   const fileType = oneOf('as', query.get('as') ?? 'text', fileTypes);
   const gzip = oneOf('gzip', query.get('gzip') ?? 'no', ['no', 'yes'] as const);
   const tag = query.get('tag') ?? undefined;
-  if (tag !== undefined && !list.tags.has(tag))
-    throw new Invalid('tag', 'unknown', 'this list does not know that tag');
   const since = query.get('since');
   const cursor = query.get('cursor');
   if (since !== null && cursor !== null)
@@ -45,6 +45,23 @@ export function readDownloadRequest(list: List, query: URLSearchParams): Downloa
     cursor,
     isGzipFile: gzip === 'yes',
   };
+}
+
+/**
+ * A tag that the global list alone knows passes as well: mail of any list may carry it.
+ *
+ * @param listIds the lists that count.
+ * @throws Invalid
+ */
+export async function checkTag(
+  db: Db,
+  list: List,
+  listIds: readonly number[],
+  tag: string | undefined,
+): Promise<void> {
+  if (tag === undefined || list.tags.has(tag)) return;
+  for (const id of listIds) if (id !== list.id && (await findTags(db, id)).has(tag)) return;
+  throw new Invalid('tag', 'unknown', 'this list does not know that tag');
 }
 
 function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {

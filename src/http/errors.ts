@@ -31,7 +31,10 @@ export const retryAfterSeconds = 5;
  */
 export function problemOf(deps: Deps, error: unknown): Problem {
   if (error instanceof HttpError) {
-    const headers = error.allow === undefined ? {} : { Allow: error.allow };
+    const headers = {
+      ...(error.allow === undefined ? {} : { Allow: error.allow }),
+      ...(error.retryAfter === undefined ? {} : { 'Retry-After': String(error.retryAfter) }),
+    };
     return { status: error.status, code: error.code, title: error.message, headers };
   }
   if (error instanceof Invalid) {

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
-import { getFeed, workWaitsSince } from '../core/feed.js';
+import { getFeed } from '../core/feed.js';
 import { isPrivateIp } from '../core/ip-whitelist.js';
-import { findLease } from '../core/leases.js';
 import type { Deps } from '../deps.js';
 import { addressOf } from './client-address-of.js';
+import { keeperLag, lateMs } from './keeper-lag.js';
 import { sendJson } from './respond.js';
 
 /** The process runs. Says nothing about the database: restarting the process would not mend that. */
@@ -12,7 +12,6 @@ export function healthz(): RequestHandler {
   return (_req, res) => sendJson(res, 200, { status: 'alive' });
 }
 
-const lateMs = 30_000;
 const strangerMs = 24 * 60 * 60_000;
 
 /**
@@ -21,28 +20,19 @@ const strangerMs = 24 * 60 * 60_000;
  */
 export function readyz(deps: Deps): RequestHandler {
   return async (req, res) => {
-    const { db, state } = deps;
+    const { state } = deps;
     if (state.isStopping) return sendJson(res, 503, { status: 'stopping' }, { 'Retry-After': '5' });
     try {
-      const waitsSince = await workWaitsSince(db);
-      const lease = await findLease(db, 'keeper');
-      const now = Date.now();
-      const lateForMs = Math.max(
-        0,
-        now - (waitsSince ?? now),
-        now - (deps.keeper.troubledSince() ?? now),
-        now - (lease?.expiresAt ?? now - lateMs),
-      );
+      const { keeperMs } = await keeperLag(deps);
       const warnings: string[] = [];
-      if (lateForMs >= lateMs)
-        warnings.push('keeper: nobody has numbered changes or expired opt-outs lately');
+      if (keeperMs >= lateMs) warnings.push('keeper: nobody has numbered changes or expired opt-outs lately');
       const strangerAt = state.forwardedByStrangerAt;
       if (strangerAt !== null && strangerAt > Date.now() - strangerMs) {
         warnings.push('TRUST_PROXY: a forwarding header came from a peer that it does not name');
       }
       sendJson(res, 200, {
         status: 'ready',
-        keeper: { late_ms: lateForMs },
+        keeper: { late_ms: keeperMs },
         warnings,
         ...(isOperator(deps, req) ? await figures(deps) : {}),
       });

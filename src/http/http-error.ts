@@ -2,11 +2,13 @@
 export class HttpError extends Error {
   override name = 'HttpError';
   constructor(
-    readonly status: 400 | 405 | 413 | 415,
+    readonly status: 400 | 405 | 413 | 415 | 429,
     readonly code: string,
     message: string,
     /** For 405: what is allowed. */
     readonly allow?: string,
+    /** For 429: seconds. */
+    readonly retryAfter?: number,
   ) {
     super(message);
   }

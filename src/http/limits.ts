@@ -4,6 +4,7 @@ import { isPrivateIp } from '../core/ip-whitelist.js';
 import type { Deps } from '../deps.js';
 import { addressOf } from './client-address-of.js';
 import { chooseLanguage } from './locale.js';
+import type { CountedDoor } from './metrics.js';
 import { queryOf } from './request.js';
 import { sendHtml } from './respond.js';
 import { pagePolicy } from './security-headers.js';
@@ -40,6 +41,13 @@ export function limitRecipients(deps: Deps): RequestHandler {
       });
       res.setHeader('Content-Security-Policy', pagePolicy(null));
       sendHtml(req, res, 429, page, { 'Retry-After': '60' });
+      deps.metrics.answered(doorOf(req), 429);
     },
   });
+}
+
+/** By the last part of its path: this stands before the doors. */
+function doorOf({ path }: Request): CountedDoor {
+  const [, last] = /^\/\w\/[^/]+\/([a-z-]+)$/.exec(path) ?? [];
+  return last === 'opt-out' ? 'form' : last === 'undo' || last === 'reason' ? last : 'page';
 }

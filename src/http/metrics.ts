@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { Counter, Histogram, Registry } from 'prom-client';
+import type { Download } from '../core/downloads.js';
 import { sourceOf, sources, type OptOutRow, type Source } from '../core/opt-outs.js';
 
 /** Where a request came in. A fixed set, as all labels are: nothing that a request says becomes one. */
@@ -41,14 +42,22 @@ export interface Metrics {
    * @param startedAt by `performance.now()`; without it, the time is not counted.
    * @param isRecorded whether an opt-out was recorded; told by the status where only programs come.
    */
-  answered(door: CountedDoor, status: number, startedAt?: number, isRecorded?: boolean): void;
+  readonly answered: (door: CountedDoor, status: number, startedAt?: number, isRecorded?: boolean) => void;
   /** Counts a statement of the recorder's, and what it recorded. */
-  statement(rows: readonly OptOutRow[], ms: number, isCommitted: boolean): void;
+  readonly statement: (rows: readonly OptOutRow[], ms: number, isCommitted: boolean) => void;
   /** Signed links that did not open: a lost secret shows here. */
   readonly invalidTokens: Counter;
-  readonly downloads: Counter<'extent' | 'format' | 'outcome'>;
-  readonly downloadedEntries: Counter;
-  readonly downloadedOctets: Counter;
+  /** Counts a file that was sent, or was cut off. */
+  readonly download: (download: SentDownload) => void;
+}
+
+export interface SentDownload {
+  readonly extent: Download['extent'];
+  readonly format: string;
+  readonly isWhole: boolean;
+  readonly entries: number;
+  /** On the network, with the answer's head. */
+  readonly octets: number;
 }
 
 /** In a registry of its own: several services can run in one process. */
@@ -62,23 +71,8 @@ export function createMetrics(): Metrics {
     help: 'Signed links that did not open. Many at once: a lost or changed secret.',
     registers,
   });
-  const downloads = new Counter({
-    name: 'signoff_downloads_total',
-    help: 'Files of a list that were sent, by what they hold and whether they were sent to their end.',
-    labelNames: ['extent', 'format', 'outcome'] as const,
-    registers,
-  });
-  const downloadedEntries = new Counter({
-    name: 'signoff_downloaded_entries_total',
-    help: 'Entries in the files that were sent, those of cut-off files as far as they came.',
-    registers,
-  });
-  const downloadedOctets = new Counter({
-    name: 'signoff_downloaded_octets_total',
-    help: 'Octets that downloads took on the network, compressed where they were.',
-    registers,
-  });
-  return { registry, answered, statement, invalidTokens, downloads, downloadedEntries, downloadedOctets };
+  const download = downloadCounter(registry);
+  return { registry, answered, statement, invalidTokens, download };
 }
 
 /** Everything is bound beforehand: a request costs two increments and a look at the clock. */
@@ -103,23 +97,95 @@ function answerCounter(registry: Registry): Metrics['answered'] {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
-  const bound = Object.fromEntries(
-    countedDoors.map((door) => [
-      door,
-      {
-        byOutcome: Object.fromEntries(
-          outcomes.map((outcome) => [outcome, requests.labels(door, outcome)]),
-        ) as Record<Outcome, Counter.Internal>,
-        blocked: blocked.labels(door),
-        duration: durations.labels(door),
-      },
-    ]),
-  ) as Record<CountedDoor, ReturnType<typeof boundOf>>;
+  const boundTo = (door: CountedDoor) => ({
+    requests: byName(outcomes, (outcome) => requests.labels(door, outcome)),
+    blocked: blocked.labels(door),
+    duration: durations.labels(door),
+  });
+  const bound = byName(countedDoors, boundTo);
+  for (const [name, door] of Object.entries(bound)) {
+    durations.zero({ door: name });
+    for (const counter of [...Object.values(door.requests), door.blocked]) counter.inc(0);
+  }
   return (door, status, startedAt, isRecorded = status === 200 && recordingDoors.has(door)) => {
-    const { byOutcome, blocked, duration } = bound[door];
+    const of = bound[door];
     const outcome = outcomeOf(status, isRecorded);
-    byOutcome[outcome].inc();
-    if (outcome === 'blocked') blocked.inc();
-    if (startedAt !== undefined) duration.observe((performance.now() - startedAt) / 1000);
+    of.requests[outcome].inc();
+    if (outcome === 'blocked') of.blocked.inc();
+    if (startedAt !== undefined) of.duration.observe((performance.now() - startedAt) / 1000);
   };
+}
+
+function outcomeOf(status: number, isRecorded: boolean): Outcome {
+  if (status < 400) return isRecorded ? 'recorded' : status === 304 ? 'unchanged' : 'answered';
+  if (status === 429) return 'blocked';
+  if (status < 500) return 'refused';
+  return status === 503 ? 'unavailable' : 'failed';
+}
+
+function statementCounter(registry: Registry): Metrics['statement'] {
+  const registers = [registry];
+  const recorded = new Counter({
+    name: 'signoff_opt_outs_recorded_total',
+    help: 'Opt-outs that this process committed, repeated ones included, by source.',
+    labelNames: ['source'] as const,
+    registers,
+  });
+  const batches = new Histogram({
+    name: 'signoff_recorder_batch_rows',
+    help: 'Opt-outs that were committed by one statement.',
+    buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+    registers,
+  });
+  const durations = new Histogram({
+    name: 'signoff_recorder_statement_seconds',
+    help: 'Time of a statement that records, with its repeats after deadlocks and locks, failed ones included.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers,
+  });
+  const failures = new Counter({
+    name: 'signoff_recorder_failures_total',
+    help: 'Statements of the recorder that failed for good.',
+    registers,
+  });
+  const bySource = byName(sources, (source) => recorded.labels(source));
+  for (const counter of Object.values(bySource)) counter.inc(0);
+  return (rows, ms, isCommitted) => {
+    durations.observe(ms / 1000);
+    if (!isCommitted) return failures.inc();
+    batches.observe(rows.length);
+    const counts = new Map<Source, number>();
+    for (const row of rows) counts.set(sourceOf(row), (counts.get(sourceOf(row)) ?? 0) + 1);
+    for (const [source, count] of counts) bySource[source].inc(count);
+  };
+}
+
+function downloadCounter(registry: Registry): Metrics['download'] {
+  const registers = [registry];
+  const downloads = new Counter({
+    name: 'signoff_downloads_total',
+    help: 'Files of lists, by what they hold, and whether they were sent to their end.',
+    labelNames: ['extent', 'format', 'outcome'] as const,
+    registers,
+  });
+  const entries = new Counter({
+    name: 'signoff_downloaded_entries_total',
+    help: 'Entries in the files that were sent; of cut-off ones, as far as they came.',
+    registers,
+  });
+  const octets = new Counter({
+    name: 'signoff_downloaded_octets_total',
+    help: 'Octets that downloads took on the network, compressed where they were.',
+    registers,
+  });
+  return (sent) => {
+    const outcome = sent.isWhole ? 'done' : 'cut-off';
+    downloads.inc({ extent: sent.extent, format: sent.format, outcome });
+    entries.inc(sent.entries);
+    octets.inc(Math.max(0, sent.octets));
+  };
+}
+
+function byName<Name extends string, T>(names: readonly Name[], make: (name: Name) => T): Record<Name, T> {
+  return Object.fromEntries(names.map((name) => [name, make(name)])) as Record<Name, T>;
 }

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { releaseLease, takeLease } from '../core/leases.js';
 import { numberChanges } from '../core/numbering.js';
+import type { Retention } from '../core/retention.js';
 import { retrying, type Db } from '../db/connect.js';
 import { sweeps, type Sweep } from './sweeps.js';
 
@@ -27,7 +28,7 @@ const retryMs = 2000;
  *
  * @param holder names this process; unique in the installation.
  */
-export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
+export function startKeeper(db: Db, log: Logger, holder: string, retention: Retention): Keeper {
   let timer: NodeJS.Timeout | undefined;
   let isStopping = false;
   let round: Promise<void> | null = null;
@@ -77,7 +78,7 @@ export function startKeeper(db: Db, log: Logger, holder: string): Keeper {
     let isMore = numbered > 0;
     for (const sweep of sweeps) {
       if (now - (sweptAt.get(sweep) ?? 0) < sweep.everyMs) continue;
-      const hasMore = await retrying(db, retryMs, () => sweep.run(db, now));
+      const hasMore = await retrying(db, retryMs, () => sweep.run(db, now, retention));
       if (hasMore) isMore = true;
       else sweptAt.set(sweep, now);
     }

@@ -1,6 +1,11 @@
+import { evictOverCap } from '../core/cap.js';
 import { markFeed } from '../core/feed.js';
 import { expireOptOuts } from '../core/numbering.js';
+import { forgetAttacks } from '../core/old-attacks.js';
+import { forgetOldLogs } from '../core/old-logs.js';
+import { retainOptOuts, type Retention } from '../core/retention.js';
 import type { Db } from '../db/connect.js';
+import { emptyWal } from '../db/remains.js';
 
 /** Work that the keeper does now and then, beside its numbering. */
 export interface Sweep {
@@ -11,7 +16,7 @@ export interface Sweep {
    *
    * @returns whether there is more to do at once.
    */
-  run(db: Db, now: number): Promise<boolean>;
+  run(db: Db, now: number, retention: Retention): Promise<boolean>;
 }
 
 const expiriesARound = 500;
@@ -23,11 +28,32 @@ export const sweeps: readonly Sweep[] = [
     everyMs: 1000,
     run: async (db, now) => (await expireOptOuts(db, now, expiriesARound)) === expiriesARound,
   },
+  { name: 'cap', everyMs: 1000, run: (db, now) => evictOverCap(db, now) },
   {
     name: 'feed-marks',
     everyMs: 1000,
     run: async (db) => {
       await markFeed(db);
+      return false;
+    },
+  },
+  {
+    // One slice of the opt-outs each second, so that nobody notices.
+    name: 'retention',
+    everyMs: 1000,
+    run: async (db, now, retention) => {
+      await retainOptOuts(db, now, retention);
+      return false;
+    },
+  },
+  { name: 'old-logs', everyMs: 60_000, run: forgetOldLogs },
+  { name: 'attack-rule', everyMs: 60_000, run: forgetAttacks },
+  {
+    // Where somebody reads from it, its time comes again.
+    name: 'wal',
+    everyMs: 10 * 60_000,
+    run: async (db) => {
+      await emptyWal(db);
       return false;
     },
   },

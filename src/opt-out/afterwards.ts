@@ -19,7 +19,7 @@ const allow = 'GET, HEAD, POST, OPTIONS';
  * same whether there was anything to take back: nobody learns from it who was on the list before.
  */
 export function undo(deps: Deps, find: FindLink): RequestHandler<{ id: string }> {
-  return forPeople(deps, allow, async (req, res) => {
+  return forPeople(deps, 'undo', allow, async (req, res) => {
     if (req.method === 'GET' || req.method === 'HEAD') return sendBack(req, res);
     if (req.method !== 'POST') throw new HttpError(405, 'method', 'The form is sent by POST.', allow);
     const { list } = await getLink(find, req, req.params.id);
@@ -44,7 +44,7 @@ export function undo(deps: Deps, find: FindLink): RequestHandler<{ id: string }>
 
 /** The thank-you page's question why: optional, one of four answers, kept with the opt-out. */
 export function reason(deps: Deps, find: FindLink): RequestHandler<{ id: string }> {
-  return forPeople(deps, allow, async (req, res) => {
+  return forPeople(deps, 'reason', allow, async (req, res) => {
     if (req.method === 'GET' || req.method === 'HEAD') return sendBack(req, res);
     if (req.method !== 'POST') throw new HttpError(405, 'method', 'The form is sent by POST.', allow);
     const { list } = await getLink(find, req, req.params.id);

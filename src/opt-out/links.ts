@@ -31,11 +31,14 @@ export function listLinks(deps: Deps): FindLink {
 
 /** `/o/TOKEN`: the token holds both; the mailer may stand in the query. */
 export function signedLinks(deps: Deps): FindLink {
+  // A program's GET that names nobody is looked up again for the page.
+  const counted = new WeakSet<IncomingMessage>();
   return async (req, token) => {
     const opened = await deps.openLink(token);
     const list = opened === null ? null : await deps.findList(opened.publicId);
     if (opened === null || list === null) {
-      deps.state.invalidTokens++;
+      if (!counted.has(req)) deps.metrics.invalidTokens.inc();
+      counted.add(req);
       return null;
     }
     const parameters: Parameters = {

@@ -4,6 +4,7 @@ import { addressOf } from '../http/client-address-of.js';
 import { HttpError } from '../http/http-error.js';
 import { readForm } from '../http/request.js';
 import { sendText } from '../http/respond.js';
+import { checkAdmitted } from './attack.js';
 import { checkSigned, type Link } from './links.js';
 import { getAddress, optOutNow } from './parameters.js';
 
@@ -29,6 +30,12 @@ export async function recordOneClick(
     );
   }
   const address = getAddress(parameters);
-  await deps.recorder.record([optOutNow(list, address, parameters, 'one-click', addressOf(deps, req).ip)]);
+  const client = addressOf(deps, req);
+  const optOut = optOutNow(list, address, parameters, 'one-click', {
+    ip: client.ip,
+    isVouched: link.isSigned,
+  });
+  checkAdmitted(deps, client, list, optOut);
+  await deps.recorder.record([optOut]);
   sendText(res, 200, 'You have been unsubscribed.\n');
 }

@@ -17,7 +17,7 @@ const allow = 'GET, HEAD, POST, OPTIONS';
  * the owner chose `instant` links: link scanners open every link of every mail.
  */
 export function page(deps: Deps, find: FindLink): RequestHandler<{ id: string }> {
-  return forPeople(deps, allow, async (req, res) => {
+  return forPeople(deps, 'page', allow, async (req, res, passage) => {
     if (req.method !== 'GET' && req.method !== 'HEAD') {
       throw new HttpError(405, 'method', 'This page is opened by GET.', allow);
     }
@@ -37,13 +37,9 @@ export function page(deps: Deps, find: FindLink): RequestHandler<{ id: string }>
     const needsForm = list.signedLinksOnly && !link.isSigned;
     const isVisit = req.method === 'GET' && whoAsks(req) === 'browser';
     if (list.directLink === 'instant' && isVisit && !needsForm) {
-      return recordAndThank(deps, req, res, {
-        link,
-        language,
-        address: result.address,
-        parameters,
-        source: 'direct-link',
-      });
+      passage.door = 'direct-link';
+      const optOut = { link, language, address: result.address, parameters, source: 'direct-link' } as const;
+      if (await recordAndThank(deps, req, res, passage, optOut)) return;
     }
     const mode = needsForm ? 'form' : 'confirm';
     sendPage(req, res, { link, language, parameters: understood, status: 200, mode });
@@ -52,7 +48,7 @@ export function page(deps: Deps, find: FindLink): RequestHandler<{ id: string }>
 
 /** The form's POST, on a path of its own. Behind a signed link, the address is the link's. */
 export function form(deps: Deps, find: FindLink): RequestHandler<{ id: string }> {
-  return forPeople(deps, allow, async (req, res) => {
+  return forPeople(deps, 'form', allow, async (req, res, passage) => {
     if (req.method === 'GET' || req.method === 'HEAD') return sendBack(req, res);
     if (req.method !== 'POST') throw new HttpError(405, 'method', 'The form is sent by POST.', allow);
 
@@ -75,7 +71,7 @@ export function form(deps: Deps, find: FindLink): RequestHandler<{ id: string }>
         scope: isAll ? 'all' : 'tag',
       });
     }
-    await recordAndThank(deps, req, res, {
+    await recordAndThank(deps, req, res, passage, {
       link,
       language,
       address: result.address,

@@ -84,13 +84,17 @@ export function mailerOf(list: List, mailer: string | null): number | null {
   return id !== null && list.mailerIds.has(id) ? id : null;
 }
 
-/** An opt-out that happens now. */
+/**
+ * An opt-out that happens now.
+ *
+ * @param isVouched nobody else can have made it: a signed link, or the owner's own server.
+ */
 export function optOutNow(
   list: List,
   address: Address,
   parameters: Pick<Parameters, 'tag' | 'mailer'>,
   source: Source,
-  ip: string | null,
+  { ip, isVouched }: { ip: string | null; isVouched: boolean },
 ): OptOut {
   const now = Date.now();
   return {
@@ -102,5 +106,6 @@ export function optOutNow(
     recordedAt: now,
     mailerId: mailerOf(list, parameters.mailer),
     ip,
+    isVouched,
   };
 }

@@ -4,7 +4,9 @@ import { Refused } from '../errors.js';
 import { addressOf } from '../http/client-address-of.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
+import type { CountedDoor } from '../http/metrics.js';
 import { NOT_KEPT, sendNothing } from '../http/respond.js';
+import { checkAdmitted } from './attack.js';
 import { checkSigned, getLink, type FindLink, type Link } from './links.js';
 import { getAddress, optOutNow } from './parameters.js';
 import { whoAsks } from './who-asks.js';
@@ -17,7 +19,7 @@ const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA
  * mailers' pages, never in a mail, and a list can turn it off.
  */
 export function pixel(deps: Deps, find: FindLink) {
-  return async (req: IncomingMessage, res: ServerResponse, id: string): Promise<boolean> => {
+  return async (req: IncomingMessage, res: ServerResponse, id: string): Promise<CountedDoor> => {
     try {
       if (req.method === 'OPTIONS') sendNothing(res, { Allow: 'GET, OPTIONS' });
       else if (req.method !== 'GET')
@@ -29,7 +31,7 @@ export function pixel(deps: Deps, find: FindLink) {
     } catch (error) {
       sendProblemJson(deps, req, res, error);
     }
-    return true;
+    return 'pixel';
   };
 }
 
@@ -43,7 +45,10 @@ export async function recordPixel(
   const { list, parameters } = link;
   if (!list.pixel) throw new Refused('pixel-off', 'This list takes no opt-outs by pixel.');
   const address = getAddress(parameters);
-  await deps.recorder.record([optOutNow(list, address, parameters, 'pixel', addressOf(deps, req).ip)]);
+  const client = addressOf(deps, req);
+  const optOut = optOutNow(list, address, parameters, 'pixel', { ip: client.ip, isVouched: link.isSigned });
+  checkAdmitted(deps, client, list, optOut);
+  await deps.recorder.record([optOut]);
   res.writeHead(200, {
     ...NOT_KEPT,
     // Helmet's same-origin would keep the image out of the very pages it is for.

@@ -10,6 +10,7 @@ import { addressOf, whitelistAddressOf } from '../http/client-address-of.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
 import { keyOf } from '../http/key.js';
+import type { CountedDoor } from '../http/metrics.js';
 import { sendJson, sendNothing } from '../http/respond.js';
 import { getLink, type FindLink, type Link } from './links.js';
 import { readNotification } from './notification.js';
@@ -28,19 +29,19 @@ import { whoAsks } from './who-asks.js';
  * whitelist, or with the key of a mailer that the list is granted to.
  */
 export function server(deps: Deps, find: FindLink) {
-  return async (req: IncomingMessage, res: ServerResponse, id: string): Promise<boolean> => {
+  return async (req: IncomingMessage, res: ServerResponse, id: string): Promise<CountedDoor> => {
     try {
       const allow = 'GET, POST, OPTIONS';
-      if (req.method === 'OPTIONS') return (sendNothing(res, { Allow: allow }), true);
+      if (req.method === 'OPTIONS') return (sendNothing(res, { Allow: allow }), 'server');
       if (req.method !== 'GET' && req.method !== 'POST') {
         throw new HttpError(405, 'method', 'Notifications are sent by GET or POST.', allow);
       }
-      if (req.method === 'GET' && whoAsks(req) === 'prefetch') return (sendNothing(res), true);
+      if (req.method === 'GET' && whoAsks(req) === 'prefetch') return (sendNothing(res), 'server');
       await recordNotification(deps, req, res, await getLink(find, req, id));
     } catch (error) {
       sendProblemJson(deps, req, res, error);
     }
-    return true;
+    return 'server';
   };
 }
 
@@ -55,7 +56,7 @@ export async function recordNotification(
   const taken: OptOut[] = [];
   const refused: Refusal[] = [];
   const take = (address: Address, more: Pick<Parameters, 'tag' | 'mailer'>) => {
-    const optOut = optOutNow(list, address, more, 'server', ip);
+    const optOut = optOutNow(list, address, more, 'server', { ip, isVouched: true });
     taken.push(mailerId === null ? optOut : { ...optOut, mailerId });
   };
   if (req.method !== 'POST') take(getAddress(parameters), parameters);

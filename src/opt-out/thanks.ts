@@ -9,9 +9,11 @@ import { addressOf } from '../http/client-address-of.js';
 import { NOT_KEPT, sendHtml } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
 import { renderThankYouPage } from '../http/views.js';
+import { admit } from './attack.js';
 import type { Link } from './links.js';
 import { pageListOf } from './page-shown.js';
 import { optOutNow, type Parameters } from './parameters.js';
+import type { Passage } from './people.js';
 
 export interface OptOutOfPerson {
   readonly link: Link;
@@ -25,26 +27,33 @@ export interface OptOutOfPerson {
  * Records a person's opt-out, and then thanks: by the list's redirect, or by our page with its receipt,
  * which also lets them say why, and take it back. The answer is the same whether the address was on the
  * list or not: nobody learns who is.
+ *
+ * @returns false for an instant link of a client that the attack rule has blocked: nothing was recorded or
+ *   answered. By the form and the button, people behind its address go on leaving.
  */
 export async function recordAndThank(
   deps: Deps,
   req: Request,
   res: Response,
+  passage: Passage,
   { link, language, address, parameters, source }: OptOutOfPerson,
-): Promise<void> {
+): Promise<boolean> {
   const { list } = link;
   const number = newReceiptNumber();
+  const client = addressOf(deps, req);
   const optOut = {
-    ...optOutNow(list, address, parameters, source, addressOf(deps, req).ip),
+    ...optOutNow(list, address, parameters, source, { ip: client.ip, isVouched: link.isSigned }),
     receipt: number,
   };
+  if (admit(deps, client, list, optOut) !== null) return false;
   await deps.recorder.record([optOut]);
+  passage.isRecorded = true;
 
   const location = redirectOf(deps, list, address);
   if (location !== null) {
     res.writeHead(303, { ...NOT_KEPT, Location: location });
     res.end();
-    return;
+    return true;
   }
   const html = renderThankYouPage({
     list: pageListOf(list),
@@ -62,6 +71,7 @@ export async function recordAndThank(
   });
   res.setHeader('Content-Security-Policy', pagePolicy(null));
   sendHtml(req, res, 200, html);
+  return true;
 }
 
 /** Null without a redirect, and where it cannot be filled: what was recorded is thanked for all the same. */

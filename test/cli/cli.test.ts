@@ -54,7 +54,7 @@ describe('The command signoff, from an empty database to an audit', function () 
       /^Account 1, Acme, is ready\.$/m,
     );
     const [account] = (await done('account', 'list', '--json')).json<Record<string, unknown>[]>();
-    assert.deepEqual(Object.keys(account ?? {}), ['id', 'name', 'created_at']);
+    assert.deepEqual(Object.keys(account ?? {}), ['id', 'name', 'created_at', 'global_list']);
     assert.match(String(account?.created_at), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   });
 
@@ -114,6 +114,7 @@ describe('The command signoff, from an empty database to an audit', function () 
           direct_link: 'instant',
           pixel: false,
           signed_links_only: false,
+          cap: null,
           thank_you: { en: '# Goodbye\n' },
         },
         ...{ redirect: 'https://acme.example/{list}', ip_whitelist: ['10.0.0.0/8'] },
@@ -208,7 +209,8 @@ describe('The command signoff, from an empty database to an audit', function () 
     const some = await done('opt-out', 'remove', 'news', 'ann@example.com', '--tag', 'sale');
     assert.match(some.stdout, /still suppressed, by its opt-out from everything/);
     assert.deepEqual((await done('opt-out', 'remove', 'news', 'ann@example.com', '--json')).json(), {
-      ...{ list: listId, address: 'ann@example.com', removed: 1, suppressed: false },
+      ...{ list: listId, address: 'ann@example.com', removed: 1 },
+      ...{ suppressed: false, suppressed_by: [] },
     });
     const removed = await check();
     assert.equal(removed.suppressed, false);
@@ -236,7 +238,7 @@ describe('The command signoff, from an empty database to an audit', function () 
     assert.match(stdout, /more waits to be numbered/);
     const shown = (await done('list', 'show', listId, '--json')).json<ListJson>();
     assert.deepEqual(Object.keys(shown.counts as object).includes('addresses'), true);
-    assert.deepEqual([shown.is_pending, shown.downloads], [true, []]);
+    assert.deepEqual([shown.is_pending, shown.downloads, shown.global_list], [true, [], null]);
   });
 
   it('audits: 0 where all is well, 1 and what it is where something is wrong', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createProgress } from '../../src/cli/links-progress.js';
+import { createProgress } from '../../src/cli/progress.js';
 import type { List } from '../../src/core/lists.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';
 import { emptyFolder, environmentOf, signoff } from './signoff.js';

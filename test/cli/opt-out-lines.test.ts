@@ -137,8 +137,8 @@ describe('signoff opt-out add LIST - and check LIST -', function () {
         .split('\n')
         .map((line) => JSON.parse(line) as unknown),
       [
-        { line: 1, address: 'zoe@example.com', suppressed: false },
-        { line: 2, address: 'ann@example.com', suppressed: true },
+        { line: 1, address: 'zoe@example.com', suppressed: false, on_global_list: false },
+        { line: 2, address: 'ann@example.com', suppressed: true, on_global_list: false },
       ],
     );
     const bad = await run('Ann@example.com\nnobody', 'opt-out', 'check', listId, '-', '--exit-code');

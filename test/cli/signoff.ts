@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -43,6 +43,17 @@ export async function signoff(
   args: readonly string[],
   { input = '', cwd = nowhere }: { input?: string; cwd?: string } = {},
 ): Promise<Ran> {
+  const { child, ran } = startSignoff(env, args, { cwd });
+  child.stdin?.end(input);
+  return ran;
+}
+
+/** The same, for a test that has something to do with the process while it runs. */
+export function startSignoff(
+  env: Record<string, string>,
+  args: readonly string[],
+  { cwd = nowhere }: { cwd?: string } = {},
+): { child: ChildProcess; ran: Promise<Ran> } {
   const child = spawn(process.execPath, [...programArguments('cli'), ...args], {
     cwd,
     env: { PATH: process.env.PATH ?? '', ...env },
@@ -50,11 +61,15 @@ export async function signoff(
   });
   // A command that ends before it has read all of its input closes the pipe.
   child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
-  const [stdout, stderr, [code]] = await Promise.all([
+  const ran = Promise.all([
     text(child.stdout),
     text(child.stderr),
     once(child, 'close') as Promise<[number | null]>,
-  ]);
-  return { code, stdout, stderr, json: <T>() => JSON.parse(stdout) as T };
+  ]).then(([stdout, stderr, [code]]) => ({
+    code,
+    stdout,
+    stderr,
+    json: <T>() => JSON.parse(stdout) as T,
+  }));
+  return { child, ran };
 }

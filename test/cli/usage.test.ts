@@ -19,6 +19,18 @@ function describeUsage(): void {
       [['list', 'edit', 'Acme News', '--pixel', 'yes'], /'--pixel <switch>'.*Allowed choices are on, off/],
       [['list', 'edit', 'Acme News', '--thank-you', 'Bye'], /'--thank-you <LANG=TEXT>'.*LANG=@FILE/],
       [['list', 'edit', 'Acme News', '--thank-you', 'en=@/no/such'], /'--thank-you <LANG=TEXT>'.*ENOENT/],
+      [['backup', '-', '--json'], /--json goes with a file/],
+      [['restore'], /missing required argument 'file'/],
+      [['import'], /name a file and its --list, or a --manifest/],
+      [['import', 'a.csv', '--manifest', 'b.csv'], /name a file and its --list, or a --manifest/],
+      [['import', 'a.csv'], /required option '--list <list>'/],
+      [['import', '--manifest', 'b.csv', '--tag-column', 'x'], /--tag-column does not go with --manifest/],
+      [['import', 'a.csv', '--list', 'x', '--from-line', '0'], /'--from-line <number>'.*count from 1/],
+      [
+        ['import', 'a.csv', '--list', 'x', '--format', 'xml'],
+        /'--format <format>'.*auto, csv, text, md5, sha256/,
+      ],
+      [['export', 'x', '--json'], /--json goes with --output/],
       [['mailer', 'rotate-key', '1', '--overlap', '91d'], /'--overlap <time>'.*90d at most/],
     ];
     for (const [args, why] of wrong) {
@@ -32,10 +44,28 @@ function describeUsage(): void {
 
     it('is not --help: each command explains itself, with examples', async () => {
       const commands = [
-        ...['migrate', 'audit', 'account create', 'account list', 'list create', 'list list', 'list show'],
-        ...['list edit', 'list links', 'mailer create', 'mailer list', 'mailer edit', 'mailer grant'],
+        ...[
+          'migrate',
+          'audit',
+          'backup',
+          'restore',
+          'account create',
+          'account list',
+          'list create',
+          'list list',
+          'list show',
+        ],
+        ...[
+          'list edit',
+          'list links',
+          'list global',
+          'mailer create',
+          'mailer list',
+          'mailer edit',
+          'mailer grant',
+        ],
         ...['mailer revoke', 'mailer rotate-key', 'mailer revoke-keys', 'opt-out add', 'opt-out check'],
-        'opt-out remove',
+        ...['opt-out remove', 'person show', 'person erase', 'import', 'export'],
       ];
       const helps = await Promise.all(
         commands.map(async (command) => ({

@@ -1,4 +1,5 @@
 import { rotateAccessKey } from '../../src/core/access-keys.js';
+import { createAttackRule } from '../../src/core/attack-rule.js';
 import { createAccount } from '../../src/core/accounts.js';
 import { md5Of, sha256Of } from '../../src/core/address.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
@@ -77,11 +78,33 @@ export async function usedDatabase(): Promise<TestDatabase> {
   await numberAll(db, [news.id, offers.id]);
   await record(db, [optOutOf(news.id, 'cyd@example.com', { recordedAt: 1700, expiresAt: never })]);
   await numberAll(db, [news.id, offers.id]);
+  await attack(db);
   await db('feed_marks').insert([
     { at: 1100, number: 5 },
     { at: 2000, number: await lastNumber(db) },
   ]);
   return database;
+}
+
+/** One client too many: a block, a burst, and what was seen of it. */
+async function attack(db: Db): Promise<void> {
+  const rule = createAttackRule(db, {
+    ...{
+      recipients: 2,
+      windowMs: 60_000,
+      blockMs: 60_000,
+      node: 'test',
+      now: () => 5000,
+      mergeEveryMs: null,
+    },
+  });
+  for (const name of ['a', 'b', 'c']) {
+    const addressKey = md5Of(`${name}@example.com`);
+    rule.admit({
+      ...{ accountId: 1, ip: '2001:db8::1', source: 'pixel', addressKey, at: 5000, isForwarded: false },
+    });
+  }
+  await rule.merge();
 }
 
 async function lastNumber(db: Db): Promise<number> {
@@ -103,7 +126,22 @@ async function spareNumbers(db: Db, listId: number): Promise<number[]> {
 const ann = { list_id: 1, address_key: md5Of('ann@example.com') };
 const bob = { list_id: 1, address_key: md5Of('bob@example.com') };
 const fay = { list_id: 1, address_key: md5Of('fay@example.com') };
+const erasedAnn = {
+  ...{ account_id: 1, address_key: ann.address_key, sha256: sha256Of('ann@example.com'), at: 1000 },
+};
 const minutes = 60_000;
+const imported = {
+  ...{
+    import_key: Buffer.alloc(32, 7),
+    account_id: 1,
+    list_id: 1,
+    version: '1',
+    line: 10,
+    taken: 8,
+    refused: 2,
+  },
+  ...{ refused_octets: 0, started_at: 1000, saved_at: 1000 },
+};
 
 type Plant = (db: Db) => PromiseLike<unknown>;
 const list =
@@ -133,6 +171,24 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
       const [other] = await spareNumbers(db, 2);
       await db('opt_outs').where({ list_id: 2, feed_number: other }).update({ feed_number: one });
     },
+  ],
+  [
+    'an address that an import has brought back after an erasure',
+    ['erased'],
+    async (db) => {
+      await row({ source: 'import' })(db);
+      await db('erased_people').insert(erasedAnn);
+    },
+  ],
+  [
+    'a hash of an erased person that is cut short',
+    ['octets'],
+    (db) => db('erased_people').insert({ ...erasedAnn, sha256: erasedAnn.sha256.subarray(1) }),
+  ],
+  [
+    'an erased person of no account',
+    ['reference'],
+    (db) => db('erased_people').insert({ ...erasedAnn, account_id: 77 }),
   ],
   ['a feed number of 0', ['feed-number'], row({ feed_number: 0 })],
   [
@@ -196,6 +252,23 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
   ['a time below 0', ['time'], row({ created_at: -1 })],
   ['repeats below 0', ['repeats'], row({ repeats: -1 })],
   ['a source that there is none of', ['source'], row({ source: 'fax' })],
+  ['what is neither vouched for nor not', ['vouched'], row({ vouched: 2 })],
+  ['a burst that ends before it begins', ['burst'], (db) => db('bursts').update({ last_at: 1 })],
+  ['a burst of no client', ['burst'], (db) => db('bursts').update({ network: '203.0.113.0/24' })],
+  ['a burst through no door', ['burst'], (db) => db('bursts').update({ source: 'fax' })],
+  ['a burst of nobody', ['burst'], (db) => db('bursts').update({ recipients: 0 })],
+  ['a burst that is neither open nor over', ['burst'], (db) => db('bursts').update({ is_open: 0 })],
+  ['a burst that is half taken back', ['burst'], (db) => db('bursts').update({ reverted_at: 5 })],
+  ['a burst of no account', ['reference'], (db) => db('bursts').update({ account_id: 999 })],
+  ['a block that has ended before it began', ['block'], (db) => db('blocks').update({ ends_at: 1 })],
+  ['a block of no client', ['block'], (db) => db('blocks').update({ network: '2001:db8::1' })],
+  ['a block by no account', ['reference'], (db) => db('blocks').update({ account_id: 999 })],
+  [
+    'recipients that are cut short',
+    ['arrivals'],
+    (db) => db('arrivals').update({ recipients: Buffer.alloc(13) }),
+  ],
+  ['arrivals at no account', ['reference'], (db) => db('arrivals').update({ account_id: 999 })],
   ['an opt-out of no list', ['reference'], (db) => plant(db, 999, [rowKinds.plain('ann@example.com')])],
   ['an opt-out by no mailer', ['reference'], row({ mailer_id: 999 })],
   ['an opt-out by a mailer of another account', ['account'], row({ mailer_id: 2 })],
@@ -225,6 +298,18 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
         ...{ extent: 'all', format: 'md5', status: 200 },
       }),
   ],
+  ['an import into no list', ['reference'], (db) => db('imports').insert({ ...imported, list_id: 999 })],
+  ['an import across accounts', ['account'], (db) => db('imports').insert({ ...imported, account_id: 2 })],
+  [
+    'an import of more rows than lines',
+    ['import'],
+    (db) => db('imports').insert({ ...imported, taken: 8, refused: 3 }),
+  ],
+  [
+    'an import that was kept before it began',
+    ['time'],
+    (db) => db('imports').insert({ ...imported, saved_at: 999 }),
+  ],
   ['a feed without its row', ['feed'], (db) => db('feed').delete()],
   ['a feed of two rows', ['feed'], (db) => db('feed').insert({ id: 2, epoch: 'abc', last_number: 0 })],
   ['a feed purged beyond its end', ['feed'], (db) => db('feed').update({ purged_number: 1_000_000 })],
@@ -244,6 +329,19 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
       recorded_at: 2001 + 10 * minutes,
       last_at: 2001 + 10 * minutes,
     }),
+  ],
+  [
+    'a cap that has come beyond its list',
+    ['cap'],
+    (db) => db('list_counts').where({ list_id: 2 }).update({ evicted_number: 1_000_000 }),
+  ],
+  [
+    'a cap that has passed over somebody',
+    ['cap'],
+    async (db) => {
+      const [one] = await spareNumbers(db, 1);
+      await db('list_counts').where({ list_id: 1 }).update({ evicted_number: one });
+    },
   ],
   ['an expiry that nobody will look at', ['expiry'], (db) => db('expiries').where(bob).delete()],
   [
@@ -269,6 +367,7 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
   ['a language that there is none of', ['settings'], list({ default_language: 'xx' })],
   ['a state that there is none of', ['settings'], list({ state: 'ajar' })],
   ['a direct link of no kind', ['settings'], list({ direct_link: 'never' })],
+  ['a cap that nobody could have set', ['settings'], list({ cap: 999 })],
   ['a switch that is neither on nor off', ['settings'], list({ pixel: 2 })],
   ['a name that nobody could have typed', ['settings'], list({ name: 'Acme\u0007' })],
   ['an address of a page that is none', ['settings'], list({ privacy_url: 'javascript:alert(1)' })],

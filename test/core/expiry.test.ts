@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { md5Of } from '../../src/core/address.js';
-import { readChanges, readEntries, type EntriesOptions } from '../../src/core/entries.js';
+import { readChanges, readEntries } from '../../src/core/entries.js';
+import type { EntriesOptions } from '../../src/core/entry-rows.js';
 import { getCounts, getFeed, hasPendingChanges } from '../../src/core/feed.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
 import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
@@ -43,9 +44,9 @@ describe('What ceases to suppress', () => {
     );
     await numberAll(db, [list]);
   };
-  const all = (options: EntriesOptions) => collect(readEntries(db, list, options));
+  const all = (options: EntriesOptions) => collect(readEntries(db, [list], options));
   const delta = async (from: number, options: EntriesOptions) =>
-    collect(readChanges(db, list, { from, to: (await getFeed(db)).lastNumber }, options));
+    collect(readChanges(db, [list], { from, to: (await getFeed(db)).lastNumber }, options));
   const expiries = async () =>
     (await db<{ expires_at: number }>('expiries').orderBy('expires_at')).map((row) => row.expires_at);
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { findKeyHolder } from '../../src/core/access-keys.js';
 import { md5Of, sha256Of } from '../../src/core/address.js';
+import { evictOverCap } from '../../src/core/cap.js';
 import { downloadsOfList } from '../../src/core/downloads.js';
 import { readEntriesSince } from '../../src/core/entries-since.js';
 import { readChanges, readEntries } from '../../src/core/entries.js';
@@ -8,6 +9,7 @@ import { getCounts, hasPendingChanges, numberBefore } from '../../src/core/feed.
 import { expireOptOuts, numberChanges } from '../../src/core/numbering.js';
 import { findList, getListById, type List } from '../../src/core/lists.js';
 import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { retainOptOuts } from '../../src/core/retention.js';
 import { findOptOuts, findSuppressed, isSuppressed } from '../../src/core/suppressed.js';
 import type { Db } from '../../src/db/connect.js';
 import { migratedDatabase, newList, optOutOf, plant, rowKinds, type TestDatabase } from '../support/core.js';
@@ -37,6 +39,7 @@ describe('The query plans', () => {
   async function fill(): Promise<void> {
     list = await getListById(db, await newList(db));
     quietList = await newList(db);
+    await db('accounts').update({ global_list_id: quietList });
     const ids = [list.id, quietList];
     for (const [i, id] of ids.entries()) {
       const rows = many(rowsAList, (n) => ({
@@ -54,6 +57,7 @@ describe('The query plans', () => {
         ...{ tag: Buffer.from('*'), expires_at: 10_000 + n },
       })),
       feed_marks: many(1000, (n) => ({ at: n * 600_000, number: n })),
+      accounts: many(500, (n) => ({ name: `a${n}`, created_at: 1 })),
       tags: many(1000, (n) => ({ list_id: n % 50, tag: Buffer.from(`t${n}`), created_at: 1 })),
       mailers: many(500, (n) => ({ account_id: 1, name: `m${n}`, ip_whitelist: '', created_at: 1 })),
       grants: many(500, (n) => ({ mailer_id: n + 1, list_id: n === 0 ? list.id : n % 50, created_at: 1 })),
@@ -65,7 +69,38 @@ describe('The query plans', () => {
         ...{ extent: 'all', format: 'md5', status: 200 },
       })),
     };
+    tables.passes = [
+      // In the middle of a pass.
+      {
+        name: 'retention',
+        list_id: list.id,
+        address_key: Buffer.alloc(0),
+        tag: Buffer.alloc(0),
+        began_at: 1,
+      },
+    ];
     for (const [table, rows] of Object.entries(tables)) await db.batchInsert(table, rows, 500);
+    await fillCapped();
+  }
+
+  /** A list that holds more than its cap, some of it by SHA-256 alone. */
+  async function fillCapped(): Promise<void> {
+    const id = await newList(db);
+    const rows = many(4000, (n) => ({
+      ...(n % 5 === 0 ? rowKinds.sha256Only(`q${n}@example.com`) : rowKinds.plain(`q${n}@example.com`)),
+      counted: n % 5 === 0 ? 3 : 1,
+      feed_number: 2 * rowsAList + n,
+      repeats: 2 * rowsAList + n,
+    }));
+    await plant(db, id, rows);
+    await db('list_counts').insert({ list_id: id, addresses: 3200, sha256_only: 800, last_number: 100_000 });
+    const others = many(1000, (n) => ({ list_id: id + 1 + n, addresses: n, last_number: n }));
+    await db.batchInsert('list_counts', others, 500);
+    await db('lists').where({ id }).update({ cap: 1000 });
+    const erased = many(2000, (n) => ({
+      ...{ account_id: 1 + (n % 2), address_key: md5Of(`e${n}`), sha256: sha256Of(`e${n}`), at: 1 },
+    }));
+    await db.batchInsert('erased_people', erased, 500);
   }
 
   /** A few rows wait for their numbers, and some expiries are due. */
@@ -97,24 +132,55 @@ describe('The query plans', () => {
       { opt_outs: ['opt_outs_feed'], expiries: ['expiries_list'] },
     ],
     ['the counts', () => getCounts(db, list.id), { list_counts: ['PRIMARY'] }],
-    ['a whole list', () => all(readEntries(db, list.id, { at: 3000 })), { opt_outs: ['PRIMARY'] }],
+    ['a whole list', () => all(readEntries(db, [list.id], { at: 3000 })), { opt_outs: ['PRIMARY'] }],
+    [
+      'a whole list with the global one',
+      () => all(readEntries(db, [list.id, quietList], { at: 3000 })),
+      { opt_outs: ['PRIMARY'] },
+    ],
     [
       "a whole list's tag",
-      () => all(readEntries(db, list.id, { at: 3000, tag: 't1' })),
+      () => all(readEntries(db, [list.id], { at: 3000, tag: 't1' })),
       { opt_outs: ['PRIMARY'] },
     ],
     [
       'the changes after a cursor, and whether what is gone stands by another tag',
-      () => all(readChanges(db, list.id, { from: 1000, to: 9000 }, { at: 3000 })),
+      () => all(readChanges(db, [list.id], { from: 1000, to: 9000 }, { at: 3000 })),
+      { opt_outs: ['opt_outs_feed', 'PRIMARY'] },
+    ],
+    [
+      'the changes of a list and the global one',
+      () => all(readChanges(db, [list.id, quietList], { from: 15_000, to: 25_000 }, { at: 3000 })),
       { opt_outs: ['opt_outs_feed', 'PRIMARY'] },
     ],
     [
       'what was recorded since a date',
-      () => all(readEntriesSince(db, list.id, 1000, { at: 3000 })),
+      () => all(readEntriesSince(db, [list.id], 1000, { at: 3000 })),
       { opt_outs: ['opt_outs_feed', 'PRIMARY'], feed_marks: ['PRIMARY'] },
     ],
+    [
+      'what was recorded since a date on a list or the global one',
+      () => all(readEntriesSince(db, [list.id, quietList], 1000, { at: 3000 })),
+      { opt_outs: ['opt_outs_feed', 'PRIMARY'], feed_marks: ['PRIMARY'] },
+    ],
+    [
+      'the oldest entries of a list that is over its cap',
+      () => evictOverCap(db, now, 20),
+      {
+        lists: ['PRIMARY', 'lists_cap'],
+        list_counts: ['PRIMARY'],
+        opt_outs: ['PRIMARY', 'opt_outs_feed'],
+        feed: ['PRIMARY'],
+        feed_marks: ['PRIMARY'],
+        erased_people: ['erased_people_sha256'],
+      },
+    ],
     ['the mark before a date', () => numberBefore(db, 300_000_000), { feed_marks: ['PRIMARY'] }],
-    ['whether an address is suppressed', () => isSuppressed(db, list.id, email), { opt_outs: ['PRIMARY'] }],
+    [
+      'whether an address is suppressed, by the list or the global one',
+      () => isSuppressed(db, list.id, email),
+      { opt_outs: ['PRIMARY'], lists: ['PRIMARY'], accounts: ['PRIMARY'] },
+    ],
     [
       'which of many addresses are suppressed',
       () =>
@@ -123,7 +189,7 @@ describe('The query plans', () => {
           list.id,
           many(1000, (n) => `p${n}@example.com`),
         ),
-      { opt_outs: ['PRIMARY'] },
+      { opt_outs: ['PRIMARY'], lists: ['PRIMARY'], accounts: ['PRIMARY'] },
     ],
     ['all opt-outs of an address', () => findOptOuts(db, list.id, email), { opt_outs: ['PRIMARY'] }],
     ['a removal', () => removeOptOuts(db, list.id, email), { opt_outs: ['PRIMARY'] }],
@@ -131,6 +197,12 @@ describe('The query plans', () => {
       'a removal of one tag',
       () => removeOptOuts(db, list.id, 'p78@example.com', { tag: '*' }),
       { opt_outs: ['PRIMARY'] },
+    ],
+    [
+      'the next slice for the keeper to look through',
+      () => retainOptOuts(db, now, { ipMs: 1e15, tombstonesMs: 1e15, historyMs: null }, 10),
+      // Each of them by its key, those included that an import brought of erased people.
+      { opt_outs: ['PRIMARY'], passes: ['PRIMARY'], lists: ['PRIMARY'], erased_people: ['PRIMARY'] },
     ],
     [
       'expiries that are due',

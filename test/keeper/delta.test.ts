@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
+import { readConfig } from '../../src/config.js';
 import { readChanges } from '../../src/core/entries.js';
 import { cursorText, getCounts, getFeed, hasPendingChanges, readCursor } from '../../src/core/feed.js';
 import { removeOptOuts } from '../../src/core/opt-outs.js';
@@ -58,7 +59,7 @@ describe('The delta, with eight writers, slow commits, three readers and a keepe
     list = await newList(db);
     await addNaives();
     const log = createLog('silent');
-    keeper = startKeeper(test.another(), log, 'first');
+    keeper = startKeeper(test.another(), log, 'first', readConfig({}).retention);
     recorder = createRecorder(db, { queueRows: 1000, timeoutMs: 20_000, onCommit: () => keeper.wake() });
     const reading = [follow(), follow(), follow(), ...naives.map(followNaively)];
     const slow = ['s', 't'].map(writeSlowly);
@@ -69,7 +70,7 @@ describe('The delta, with eight writers, slow commits, three readers and a keepe
     await until('a third is written', isWritten(1 / 3));
     await keeper.stop();
     await until('two thirds are written, while nobody numbers', isWritten(2 / 3));
-    keeper = startKeeper(test.another(), log, 'second');
+    keeper = startKeeper(test.another(), log, 'second', readConfig({}).retention);
     await until('all is written', () => isWritten(1)() && late.size >= leastAddresses / 10);
     isWriting = false;
     slow.forEach(({ child }) => child.kill('SIGTERM'));
@@ -154,7 +155,7 @@ describe('The delta, with eight writers, slow commits, three readers and a keepe
       isLast = isNumbered;
       const feed = await getFeed(db);
       const from = readCursor(feed, cursor);
-      for await (const slice of readChanges(db, list, { from, to: feed.lastNumber }, { at: Date.now() })) {
+      for await (const slice of readChanges(db, [list], { from, to: feed.lastNumber }, { at: Date.now() })) {
         for (const { address, isSuppressed } of slice) {
           reader.state.set(String(address), isSuppressed);
           reader.ever.add(String(address));

@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
+import { readConfig } from '../../src/config.js';
 import { getCounts, getFeed, hasPendingChanges } from '../../src/core/feed.js';
 import { numberChanges } from '../../src/core/numbering.js';
 import { findLease, takeLease } from '../../src/core/leases.js';
@@ -39,7 +40,7 @@ describe('The keeper', () => {
 
   const log = createLog('warn', { write: (line: string) => void logged.push(line) });
   const start = (holder: string, on = test.another()) => {
-    const keeper = startKeeper(on, log, holder);
+    const keeper = startKeeper(on, log, holder, readConfig({}).retention);
     keepers.add(keeper);
     return keeper;
   };

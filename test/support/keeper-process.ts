@@ -1,4 +1,5 @@
 import process from 'node:process';
+import { readConfig } from '../../src/config.js';
 import { startKeeper } from '../../src/keeper/keeper.js';
 import { connect } from '../../src/db/connect.js';
 import { createLog } from '../../src/log.js';
@@ -9,4 +10,4 @@ const db = connect(process.argv[2] ?? '', { timeoutMs: 5000, poolSize: 3 });
 db.on('query', ({ sql }: { sql: string }) => {
   if (/feed_number IS NULL LIMIT/.test(sql)) process.stdout.write('round\n');
 });
-startKeeper(db, createLog('silent'), `process ${process.pid}`);
+startKeeper(db, createLog('silent'), `process ${process.pid}`, readConfig({}).retention);

@@ -45,8 +45,8 @@ async function explainSqlite(db: Db, { sql, bindings }: Statement): Promise<Plan
   const aliases = aliasesIn(sql);
   return steps.flatMap(({ detail }) => {
     const [, how, name = '', rest = ''] = /^(SCAN|SEARCH) (\w+)(.*)$/.exec(detail) ?? [];
-    // json_each, and what is made of it, are no tables.
-    if (how === undefined || /VIRTUAL TABLE/.test(rest) || name === 'j') return [];
+    // json_each, and what is made of it or of a subquery, are no tables.
+    if (how === undefined || /VIRTUAL TABLE/.test(rest) || ['j', 'of_list'].includes(name)) return [];
     const index =
       /USING (?:COVERING )?INDEX (\w+)/.exec(rest)?.[1] ?? (rest.includes('PRIMARY KEY') ? 'PRIMARY' : '');
     return [

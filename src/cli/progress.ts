@@ -7,7 +7,7 @@ export interface Terminal {
 
 export interface Progress {
   /** @param share of all that there is to do, from 0 to 1; null where nobody knows. */
-  show(lines: number, share: number | null): void;
+  show(count: number, share: number | null): void;
   /** Takes the line away, before something else is written. */
   clear(): void;
 }
@@ -15,20 +15,24 @@ export interface Progress {
 const eachMs = 200;
 const barWidth = 24;
 
-/** A line that is written over and over; nothing at all where nobody looks. */
-export function createProgress(terminal: Terminal, now: () => number = Date.now): Progress {
+/**
+ * A line that is written over and over; nothing at all where nobody looks.
+ *
+ * @param noun what is counted, in the plural.
+ */
+export function createProgress(terminal: Terminal, now: () => number = Date.now, noun = 'lines'): Progress {
   if (terminal.isTTY !== true) return { show: () => undefined, clear: () => undefined };
   const start = now();
   let shownAt = start;
   let isShown = false;
   return {
-    show(lines, share) {
+    show(count, share) {
       const at = now();
       if (at - shownAt < eachMs) return;
       shownAt = at;
       isShown = true;
-      const rate = Math.round((lines / (at - start)) * 1000);
-      const counts = `${lines.toLocaleString('en-US')} lines, ${rate.toLocaleString('en-US')} a second`;
+      const rate = Math.round((count / (at - start)) * 1000);
+      const counts = `${count.toLocaleString('en-US')} ${noun}, ${rate.toLocaleString('en-US')} a second`;
       const text = share === null ? counts : `${bar(share)} ${counts}`;
       // Some terminals do not know how wide they are, and say 0.
       terminal.write(`\r\x1b[K${text.slice(0, (terminal.columns || 80) - 1)}`);

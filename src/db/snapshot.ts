@@ -1,0 +1,29 @@
+import { engineOf, type Db } from './connect.js';
+
+/** The database as it was at one moment, whatever is written meanwhile. */
+export interface Snapshot {
+  readonly db: Db;
+  /** Fails only where the connection did: then there is nothing left to close. */
+  close(): Promise<unknown>;
+}
+
+/**
+ * Opens a snapshot, which keeps nobody from writing. While it is open, SQLite's WAL and InnoDB's undo log
+ * grow by what is written. On SQLite it takes the whole pool, which is one connection.
+ */
+export async function openSnapshot(db: Db): Promise<Snapshot> {
+  if (engineOf(db).name === 'sqlite') {
+    // Not by Knex, whose transactions take the lock for writing here (see sqlite.ts).
+    await db.raw('BEGIN DEFERRED');
+    await firstRead(db);
+    return { db, close: () => db.raw('ROLLBACK') };
+  }
+  const trx = await db.transaction({ isolationLevel: 'repeatable read' });
+  await firstRead(trx);
+  return { db: trx, close: () => trx.rollback() };
+}
+
+/** Neither engine settles on a moment before it. */
+async function firstRead(db: Db): Promise<void> {
+  await db('feed').first('id');
+}
