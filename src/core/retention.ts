@@ -51,7 +51,7 @@ export async function retainOptOuts(
   db: Db,
   at: number,
   retention: Retention,
-  rowsAtOnce = engineOf(db).name === 'sqlite' ? 250 : 1000,
+  rowsAtOnce = engineOf(db).name === 'sqlite' ? 150 : 1000,
 ): Promise<boolean> {
   let pass = await currentPass(db, at);
   if (pass === null) return false;

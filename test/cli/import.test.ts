@@ -54,10 +54,10 @@ describe('signoff import', function () {
     );
     assert.equal(statSync(path.join(cwd, 'people.csv.refused.csv')).mode & 0o777, 0o600);
     assert.deepEqual(await recorded(), ['ann@example.com', 'bob@example.com']);
-    const history: { action: string; details: string }[] = await database
-      .db('history')
-      .where({ list_id: list.id })
-      .orderBy('id');
+    const history = (await database.db('history').where({ list_id: list.id }).orderBy('id')) as {
+      action: string;
+      details: string;
+    }[];
     const [, started, ended] = history.map(({ action, details }) => `${action} ${details}`);
     assert.equal(started, 'list.import-started {}');
     assert.equal(ended, 'list.imported {"format":"csv","recorded":2,"refused":1,"is_whole":true}');

@@ -84,9 +84,8 @@ describe('signoff import --manifest', function () {
     write('big.txt', lines.join('\n'));
     write('late.txt', 'ann@example.com\n');
     const saved = async () => {
-      const row = (await database.db('imports').where({ list_id: news.id }).first('line')) as
-        { line: number } | undefined;
-      return row?.line ?? 0;
+      const rows = database.db<{ list_id: number; line: number }>('imports');
+      return (await rows.where({ list_id: news.id }).first('line'))?.line ?? 0;
     };
     let before = 0;
     for (let kill = 1; kill <= 2; kill++) {

@@ -71,6 +71,7 @@ describe('The keeper, with a list that has a cap', () => {
       'the one is back to its cap',
       async () => (await getCounts(db, capped.id)).addresses === 1000,
     );
+    await untilNumbered(service, free);
     assert.equal((await getCounts(db, free.id)).addresses, 1200);
     await editList(db, free, { cap: 1100 }, { actor: 'test' });
     await until('so is the other', async () => (await getCounts(db, free.id)).addresses === 1100);
