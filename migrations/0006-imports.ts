@@ -7,7 +7,10 @@ export async function up(db: Knex): Promise<void> {
   await db.schema.createTable('imports', (table) => {
     if (!isSqlite) table.engine('InnoDB');
     // The SHA-256 of what is imported where and how: names of files may hold what is nobody's business.
-    table.specificType('import_key', isSqlite ? 'BLOB' : 'BINARY(32)').notNullable().primary();
+    table
+      .specificType('import_key', isSqlite ? 'BLOB' : 'BINARY(32)')
+      .notNullable()
+      .primary();
     table.integer('account_id').unsigned().notNullable();
     table.integer('list_id').unsigned().notNullable().index('imports_list');
     // Of the file: where it is another one, nothing of this counts.

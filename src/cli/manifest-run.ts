@@ -99,7 +99,7 @@ async function importEntry(
   const from = before !== null && isSame ? before : nothing;
   const force = options.force === true;
   const tag = await tagFor(session, list, entry.tag ?? undefined, entry.addsTags, isDry);
-  const refused = await prepareRefusedFile(refusedPath, { keeps: 'all', force });
+  const refused = await prepareRefusedFile(refusedPath, { keeps: from.refusedOctets, force });
   const save = (state: ImportState, isFinished: boolean) =>
     reading(session, (db) => saveImport(db, key, list, version, state, { isFinished }));
   let savedAt = Date.now();

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { md5Of } from '../../src/core/address.js';
 import { createList, type List } from '../../src/core/lists.js';
+import type { OptOutRecord } from '../../src/core/opt-outs.js';
 import { migratedDatabase, rowsOfList, type TestDatabase } from '../support/core.js';
 import { until } from '../support/service.js';
 import { emptyFolder, environmentOf, signoff, startSignoff } from './signoff.js';
@@ -98,6 +100,10 @@ describe('signoff import --manifest', function () {
     }
     assert.ok(before > 0 && before < 60_000, `killed at line ${before}`);
     assert.deepEqual(await recorded(offers), []);
+    // As if it had been killed between what was refused and the note of how far it had come.
+    const refusedFile = path.join(cwd, 'files', 'big.txt.refused.csv');
+    appendFileSync(refusedFile, `${before + 1},the address has no @,bad\n`);
+    const killedAt = Date.now();
     const ran = await run('--json');
     assert.match(ran.stderr, new RegExp(`^big\\.txt: goes on behind line ${before}\\.\n`));
     const told = ran.json<Told>();
@@ -105,9 +111,12 @@ describe('signoff import --manifest', function () {
     assert.deepEqual([told.files[0]?.recorded, told.files[0]?.refused], [59_940, 60]);
     assert.equal((await recorded(news)).length, 59_940);
     assert.deepEqual(await recorded(offers), ['ann@example.com *']);
-    const refused = readFileSync(path.join(cwd, 'files', 'big.txt.refused.csv'), 'utf8')
-      .trimEnd()
-      .split('\n');
+    const first = await database
+      .db<OptOutRecord>('opt_outs')
+      .where({ list_id: news.id, address_key: md5Of('p0@example.com') })
+      .first();
+    assert.ok(first !== undefined && first.last_at < killedAt, 'what was done was not done again');
+    const refused = readFileSync(refusedFile, 'utf8').trimEnd().split('\n');
     assert.deepEqual(
       refused.slice(1).map((line) => Number(line.split(',')[0])),
       Array.from({ length: 60 }, (_, i) => i * 1000 + 501),

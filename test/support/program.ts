@@ -1,4 +1,6 @@
+import { createRequire } from 'node:module';
 import process from 'node:process';
+import { pathToFileURL } from 'node:url';
 import { projectPath } from '../../src/paths.js';
 
 /**
@@ -8,5 +10,10 @@ import { projectPath } from '../../src/paths.js';
 export function programArguments(program: 'server' | 'cli'): string[] {
   return process.env.SIGNOFF_TEST_BUILT === 'yes'
     ? [projectPath('dist', 'src', `${program}.js`)]
-    : [`--import=${import.meta.resolve('tsx')}`, projectPath('src', `${program}.ts`)];
+    : [`--import=${loader()}`, projectPath('src', `${program}.ts`)];
+}
+
+/** Not by import.meta.resolve, which there is not where Mocha has to load a test file as CommonJS. */
+function loader(): string {
+  return pathToFileURL(createRequire(projectPath('package.json')).resolve('tsx')).href;
 }
