@@ -18,6 +18,9 @@ import { sentenceOf } from './cli/problems.js';
 import { addRestoreCommand } from './cli/restore.js';
 import { projectPath } from './paths.js';
 
+// What is made here holds addresses, keys or the secret: nobody else's business on a shared machine.
+process.umask(0o077);
+
 /** The `signoff` command. It ends with 0, with 1 where what was asked for failed, with 2 for wrong usage. */
 const program = new Command('signoff')
   .description('Runs the lists of a Signoff installation: who may mail them, and who has opted out.')

@@ -6,6 +6,9 @@ import { StartRefused } from './errors.js';
 import { createLog } from './log.js';
 import { startService } from './service.js';
 
+// What is made here holds addresses, keys or the secret: nobody else's business on a shared machine.
+process.umask(0o077);
+
 try {
   loadEnvFile();
   const config = readConfig(process.env);

@@ -122,10 +122,14 @@ function isBuilt(): boolean {
   return !isFast && !totals.failed.includes('npm run build');
 }
 
-/**
- * Mocha with the settings of .mocharc.json; all tests, where none are named. The views know no database:
- * Chromium looks at them in the first run alone.
- */
+/** What comes to no database, or to both by itself: once is enough. */
+const runOnce = [
+  ...['views/**', 'bench.test.ts', 'structure.test.ts', 'versions.test.ts', 'config.test.ts'],
+  ...['cli/usage.test.ts', 'core/address*.test.ts'],
+  ...['core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts', 'core/thank-you.test.ts'],
+];
+
+/** Mocha with the settings of .mocharc.json; all tests, where none are named. */
 function mochaCommand(engine: string): string[] {
   const namesSpecs = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
   return [
@@ -134,7 +138,7 @@ function mochaCommand(engine: string): string[] {
     ...['--reporter', path.join(root, 'test/support/reporter.ts')],
     ...(isCi ? ['--forbid-only'] : []),
     ...mochaArguments,
-    ...(engines[0] === engine ? [] : ['--ignore', 'test/views/**']),
+    ...(engines[0] === engine ? [] : runOnce.flatMap((pattern) => ['--ignore', `test/${pattern}`])),
     ...(namesSpecs ? [] : ['test/**/*.test.ts']),
   ];
 }

@@ -54,6 +54,8 @@ const mergeMs = 1000;
 const readBlocksMs = 2000;
 /** Clients that one merge writes: the others wait for the next one. */
 const mostMerged = 100;
+/** Clients that may wait for it; the next arrival of another one puts it there. */
+const mostChanged = 10_000;
 const mostBlocksWritten = 50;
 const mostBlocks = 10_000;
 const logEveryMs = 60_000;
@@ -105,7 +107,7 @@ export function createAttackRule(db: Db, options: AttackRuleOptions): AttackRule
     const client = seen.meet(accountId, network, at);
     if (isForwarded) client.forwardedAt = at;
     seen.note(client, source, hashOf(addressKey), at);
-    if (sizeOf(client) >= few) changed.add(key);
+    if (sizeOf(client) >= few && changed.size < mostChanged) changed.add(key);
     if (!isMachine || client.isPrivate || isProxy(key, at)) return null;
     const { count, from } = machineCount(client.bySource, at - windowMs, limit);
     return count > limit ? block(client, from, at) : null;

@@ -93,9 +93,9 @@ async function* gunzipped(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
     for await (const chunk of input) {
       for (let at = 0; at < chunk.length; at += gzipPiece) {
         const piece = chunk.subarray(at, at + gzipPiece);
-        const written = new Promise<'written'>((resolve) => {
+        const written = new Promise<true>((resolve) => {
           gunzip.write(piece, (error) => {
-            if (!error) resolve('written');
+            if (!error) resolve(true);
           });
         });
         // Behind the end, or an error, a piece is never said to be written.

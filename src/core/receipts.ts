@@ -118,6 +118,8 @@ export async function undoOptOut(db: Db, list: List, receipt: Receipt, at = Date
   return db.transaction(async (trx) => {
     const undone = await rowOf(trx, receipt)
       .where({ repeats: 0 })
+      // An import that comes again moves this alone.
+      .whereRaw('last_at = recorded_at')
       .whereRaw(LIVE, [at])
       .update({ removed_at: at, feed_number: null });
     if (undone > 0) {

@@ -130,7 +130,9 @@ async function answer(
         ? readEntriesSince(db, listIds, request.since, options)
         : readEntries(db, listIds, options);
   const written = { entries: 0 };
-  res.setTimeout(stallMs, () => cutOff(res));
+  // Some deltas go through a whole list before their first line: the client is told that we are at work.
+  res.flushHeaders();
+  cutOffWhenStalled(res);
   const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
     objectMode: false,
   });
@@ -147,6 +149,14 @@ async function answer(
   }
   await logDownloadEnd(db, downloadId, written.entries).catch((error: unknown) => {
     deps.log.warn({ err: error }, 'the end of a download could not be logged');
+  });
+}
+
+/** Only while something waits to be taken: our own silence is not the client's fault. */
+function cutOffWhenStalled(res: ServerResponse): void {
+  res.setTimeout(stallMs, () => {
+    if (res.writableLength + (res.socket?.writableLength ?? 0) > 0) cutOff(res);
+    else res.setTimeout(stallMs);
   });
 }
 

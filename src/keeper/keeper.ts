@@ -3,6 +3,7 @@ import { releaseLease, takeLease } from '../core/leases.js';
 import { numberChanges } from '../core/numbering.js';
 import type { Retention } from '../core/retention.js';
 import { retrying, type Db } from '../db/connect.js';
+import { Unavailable } from '../errors.js';
 import { sweeps, type Sweep } from './sweeps.js';
 
 export interface Keeper {
@@ -10,7 +11,7 @@ export interface Keeper {
   wake(): void;
   /** Finishes the round under way and gives the lease up. */
   stop(): Promise<void>;
-  /** Since when its rounds have been failing: UTC milliseconds, or null. */
+  /** Since when its rounds, or one of its sweeps, have been failing: UTC milliseconds, or null. */
   troubledSince(): number | null;
 }
 
@@ -19,6 +20,8 @@ const idleMs = 500;
 /** After a commit: long enough for what arrives together to be numbered together. */
 const wakeMs = 15;
 const troubleMs = 1000;
+/** How long a sweep that failed is left alone. */
+const sweepTroubleMs = 5000;
 /** A deadlock or a lock of the recorder's is no trouble. Short of what is left of the lease. */
 const retryMs = 2000;
 
@@ -37,7 +40,9 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
   let leaseUntil = 0;
   let fencing = 0;
   let isElsewhere = false;
-  const sweptAt = new Map<Sweep, number>();
+  /** When a sweep is due next, and since when it has been failing. */
+  const dueAt = new Map<Sweep, number>();
+  const failing = new Map<Sweep, number>();
 
   function schedule(ms: number): void {
     if (isStopping) return;
@@ -54,8 +59,10 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
     try {
       const worked = await work(startedAt);
       failingSince = null;
-      // A poll over very many lists takes time: it may take a tenth of it at most.
-      pauseMs = worked ? 1 : Math.max(idleMs, (Date.now() - startedAt) * 10);
+      const tookMs = Date.now() - startedAt;
+      // Others wait while a sweep works: it may take half of the time. A poll over very many lists takes time
+      // as well: a tenth of it at most.
+      pauseMs = { numbered: 1, swept: Math.max(1, tookMs), nothing: Math.max(idleMs, tookMs * 10) }[worked];
     } catch (error) {
       failingSince ??= startedAt;
       leaseUntil = 0;
@@ -66,23 +73,42 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
     schedule(isWoken && !isElsewhere && failingSince === null ? Math.min(pauseMs, wakeMs) : pauseMs);
   }
 
-  async function work(now: number): Promise<boolean> {
+  async function work(now: number): Promise<'numbered' | 'swept' | 'nothing'> {
     if (now > leaseUntil - leaseMs / 2) {
       const lease = await takeLease(db, 'keeper', holder, leaseMs);
       isElsewhere = lease === null;
-      if (lease === null) return false;
+      if (lease === null) return 'nothing';
       leaseUntil = now + leaseMs;
       fencing = lease.fencing;
     }
     const numbered = await retrying(db, retryMs, () => numberChanges(db, fencing));
-    let isMore = numbered > 0;
+    let isMore = false;
     for (const sweep of sweeps) {
-      if (now - (sweptAt.get(sweep) ?? 0) < sweep.everyMs) continue;
-      const hasMore = await retrying(db, retryMs, () => sweep.run(db, now, retention));
-      if (hasMore) isMore = true;
-      else sweptAt.set(sweep, now);
+      if (now < (dueAt.get(sweep) ?? 0)) continue;
+      if (await runSweep(sweep, now)) isMore = true;
     }
-    return isMore;
+    return numbered > 0 ? 'numbered' : isMore ? 'swept' : 'nothing';
+  }
+
+  /**
+   * One that fails holds up neither the numbering nor the others.
+   *
+   * @returns whether there is more to do at once.
+   */
+  async function runSweep(sweep: Sweep, now: number): Promise<boolean> {
+    try {
+      const hasMore = await retrying(db, retryMs, () => sweep.run(db, now, retention));
+      failing.delete(sweep);
+      dueAt.set(sweep, hasMore ? now : now + sweep.everyMs);
+      return hasMore;
+    } catch (error) {
+      // Then nothing works, and the round as a whole has failed.
+      if (error instanceof Unavailable) throw error;
+      if (!failing.has(sweep)) failing.set(sweep, now);
+      dueAt.set(sweep, now + Math.max(sweepTroubleMs, sweep.everyMs));
+      log.warn({ err: error, sweep: sweep.name }, 'a sweep of the keeper failed, and is tried again');
+      return false;
+    }
   }
 
   schedule(0);
@@ -93,7 +119,10 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
       // While another process is the keeper, or the work fails, the pause stays as it is.
       if (round === null && !isElsewhere && failingSince === null) schedule(wakeMs);
     },
-    troubledSince: () => failingSince,
+    troubledSince: () => {
+      const since = [...failing.values(), ...(failingSince === null ? [] : [failingSince])];
+      return since.length === 0 ? null : Math.min(...since);
+    },
     async stop() {
       isStopping = true;
       clearTimeout(timer);

@@ -19,7 +19,7 @@ export interface Sweep {
   run(db: Db, now: number, retention: Retention): Promise<boolean>;
 }
 
-const expiriesARound = 500;
+const expiriesARound = 100;
 
 /** In the order of their urgency. */
 export const sweeps: readonly Sweep[] = [

@@ -16,7 +16,7 @@ import {
   undoOptOut,
   type Receipt,
 } from '../../src/core/receipts.js';
-import { makeList, startTestService, type TestService } from '../support/service.js';
+import { makeList, startTestService, until, type TestService } from '../support/service.js';
 
 const secret = 'a secret of at least 32 characters';
 
@@ -90,6 +90,19 @@ describe('Receipts', () => {
     assert.equal(await undoOptOut(db, list, first), false, 'somebody has left again since');
     assert.equal(await undoOptOut(db, await makeList(service), first), false);
     assert.equal(await isSuppressed(db, list.id, 'cat@example.com'), true);
+  });
+
+  it('never take back what an import has brought again since', async () => {
+    const { db, recorder } = service.deps;
+    const receipt = await record('eve@example.com');
+    await until('the clock has moved on', () => Date.now() > receipt.at);
+    const parsed = parseAddress('eve@example.com');
+    assert.ok(parsed.ok);
+    const at = Date.now();
+    const more = { tag: '*', source: 'import', createdAt: at, recordedAt: at, isVouched: true } as const;
+    await recorder.record([{ listId: list.id, address: parsed.address, ...more }]);
+    assert.equal(await undoOptOut(db, list, receipt), false);
+    assert.equal(await isSuppressed(db, list.id, 'eve@example.com'), true);
   });
 
   it('keep the reason with the row of their request alone', async () => {

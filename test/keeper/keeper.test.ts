@@ -131,16 +131,37 @@ describe('The keeper', () => {
     await until('it works', async () => (await holder()) === 'ann');
     assert.equal(keeper.troubledSince(), null);
     const startedAt = Date.now();
-    await db.schema.renameTable('feed_marks', 'feed_marks_away');
+    await db.schema.renameTable('lists', 'lists_away');
     await until('it is in trouble', () => keeper.troubledSince() !== null);
     await until('it has failed twice', () => {
       keeper.wake();
       return logged.length >= 2;
     });
     assert.ok(logged.length <= 1 + (Date.now() - startedAt) / 1000, `${logged.length} warnings`);
-    await db.schema.renameTable('feed_marks_away', 'feed_marks');
+    await db.schema.renameTable('lists_away', 'lists');
     await record(5);
     await until('it works again', async () => keeper.troubledSince() === null && (await isNumbered()));
+  });
+
+  it('goes on numbering, and with its other sweeps, while one of them fails, and says which', async () => {
+    const keeper = start('ann');
+    await until('it works', async () => (await holder()) === 'ann');
+    await db.schema.renameTable('feed_marks', 'feed_marks_away');
+    await until('it is in trouble', () => keeper.troubledSince() !== null);
+    const since = keeper.troubledSince();
+    await record(5000);
+    await record(1, { expiresAt: Date.now() - 1000 });
+    const startedAt = Date.now();
+    await until('all is numbered, and the expired one removed', async () => {
+      const { addresses } = await getCounts(db, list);
+      return (await isNumbered()) && addresses === 5000;
+    });
+    const rounds = 1 + (Date.now() - startedAt) / 1000;
+    assert.ok(logged.length <= rounds, `${logged.length} warnings: it is not tried with each round`);
+    assert.ok(logged.every((line) => (JSON.parse(line) as { sweep?: string }).sweep === 'feed-marks'));
+    assert.equal(keeper.troubledSince(), since);
+    await db.schema.renameTable('feed_marks_away', 'feed_marks');
+    await until('it is over', () => keeper.troubledSince() === null);
   });
 
   it('does not ask for the lease with each commit while another has it', async () => {
