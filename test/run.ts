@@ -1,5 +1,6 @@
 /**
- * `npm test`: type-check, lint and build, then every test on SQLite, then every test on MariaDB or MySQL.
+ * `npm test`: type-check, lint and build, then every test on SQLite and on MariaDB or MySQL, side by side: each
+ * run keeps one core busy. What the second one prints comes when it has ended.
  *
  *   npm test -- [--only sqlite|mysql] [--fast] [Mocha's arguments and spec files]
  *
@@ -8,7 +9,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -20,6 +21,13 @@ const isCi = process.env.CI === 'true';
 /** How long Mocha may live on after its last test: what still holds it open then was left behind. */
 const lingerLimitMs = 60_000;
 
+/** What comes to no database, or to both by itself: once is enough. */
+const runOnce = [
+  ...['views/**', 'bench.test.ts', 'structure.test.ts', 'versions.test.ts', 'config.test.ts'],
+  ...['cli/usage.test.ts', 'core/address*.test.ts'],
+  ...['core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts', 'core/thank-you.test.ts'],
+];
+
 const running = new Set<ChildProcess>();
 const folder = mkdtempSync(path.join(os.tmpdir(), 'signoff-run-'));
 process.on('exit', () => {
@@ -30,8 +38,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 const { engines, isFast, mochaArguments } = readArguments(process.argv.slice(2));
 const totals: Totals = { passed: 0, failed: [], skipped: [] };
+/** What the second run has printed. */
+const later: string[] = [];
 if (!isFast) await Promise.all(['typecheck', 'lint', 'build'].map(checkSources));
-for (const engine of engines) await (engine === 'sqlite' ? testOn('sqlite', {}) : testOnMysql());
+await Promise.all(engines.map((engine) => (engine === 'sqlite' ? testOn('sqlite', {}) : testOnMysql())));
+for (const text of later) process.stdout.write(text);
 report();
 
 function readArguments(given: string[]) {
@@ -81,14 +92,21 @@ async function testOnMysql(): Promise<void> {
 }
 
 async function testOn(engine: string, environment: Record<string, string>): Promise<void> {
-  console.log(`\nTests on ${engine}`);
   const file = path.join(folder, `${engine}.json`);
-  const child = start(process.execPath, mochaCommand(engine), {
-    ...environment,
-    SIGNOFF_TEST_ENGINE: engine,
-    SIGNOFF_TEST_BUILT: isBuilt() ? 'yes' : 'no',
-    SIGNOFF_TEST_TOTALS: file,
-  });
+  const printed = path.join(folder, `${engine}.txt`);
+  const isShown = engines[0] === engine;
+  if (isShown) console.log(`\nTests on ${engine}`);
+  const child = start(
+    process.execPath,
+    mochaCommand(engine),
+    {
+      ...environment,
+      SIGNOFF_TEST_ENGINE: engine,
+      SIGNOFF_TEST_BUILT: isBuilt() ? 'yes' : 'no',
+      SIGNOFF_TEST_TOTALS: file,
+    },
+    isShown ? 'inherit' : openSync(printed, 'w'),
+  );
   let lingersSince: number | null = null;
   let wasLeftOpen = false;
   const watch = setInterval(() => {
@@ -99,6 +117,7 @@ async function testOn(engine: string, environment: Record<string, string>): Prom
   }, 1000);
   const code = await ended(child);
   clearInterval(watch);
+  if (!isShown) later.push(`\nTests on ${engine}\n${readFileSync(printed, 'utf8')}`);
 
   const found = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Totals) : null;
   totals.passed += found?.passed ?? 0;
@@ -122,13 +141,6 @@ function isBuilt(): boolean {
   return !isFast && !totals.failed.includes('npm run build');
 }
 
-/** What comes to no database, or to both by itself: once is enough. */
-const runOnce = [
-  ...['views/**', 'bench.test.ts', 'structure.test.ts', 'versions.test.ts', 'config.test.ts'],
-  ...['cli/usage.test.ts', 'core/address*.test.ts'],
-  ...['core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts', 'core/thank-you.test.ts'],
-];
-
 /** Mocha with the settings of .mocharc.json; all tests, where none are named. */
 function mochaCommand(engine: string): string[] {
   const namesSpecs = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
@@ -148,7 +160,7 @@ function start(
   program: string,
   args: string[],
   environment: Record<string, string>,
-  output: 'inherit' | 'pipe' = 'inherit',
+  output: 'inherit' | 'pipe' | number = 'inherit',
 ): ChildProcess {
   const env = { ...process.env, ...environment };
   const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', output, output], detached: true });
