@@ -130,14 +130,14 @@ async function answer(
         ? readEntriesSince(db, listIds, request.since, options)
         : readEntries(db, listIds, options);
   const written = { entries: 0 };
-  // Some deltas go through a whole list before their first line: the client is told that we are at work.
-  res.flushHeaders();
   cutOffWhenStalled(res);
   const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
     objectMode: false,
   });
   const { socket } = req;
   const octetsBefore = socket.bytesWritten;
+  // Some deltas go through a whole list before their first line: the client is told that we are at work.
+  res.flushHeaders();
   let isWhole = false;
   try {
     if (isGzip) await pipeline(file, createGzip({ level: 1 }), res);
