@@ -71,7 +71,7 @@ function addRevert(bursts: Command): void {
     .description(
       'Takes a burst back: what its client recorded by its door from its beginning to its end. The addresses ' +
         'get mail again, and downloads of changes tell the mailers. What stood before, signed links, and what ' +
-        'somebody else recorded again since, stay. Broken off, it is simply done again. People who left by the ' +
+        'somebody else recorded again since, stay. Whom it pushed off a list by its cap come back. Broken off, it is simply done again. People who left by the ' +
         'same door from the same address meanwhile cannot be told apart: they would get mail again.',
     )
     .argument('<id>', 'the id of the burst (signoff bursts list)', burstId)
@@ -97,13 +97,23 @@ function addRevert(bursts: Command): void {
         });
         const after = await reading(session, (db) => getBurst(db, id));
         if (options.json) {
-          return printJson({ ...shown(after, null), taken_back: done.forged, stayed: done.vouched });
+          return printJson({
+            ...shown(after, null),
+            taken_back: done.forged,
+            stayed: done.vouched,
+            restored: done.restored,
+          });
         }
         print(`${counted(done.forged, 'opt-out was', 'opt-outs were')} taken back.`);
         if (done.vouched > 0) {
           print(
             `${counted(done.vouched, 'opt-out', 'opt-outs')} of that time stayed: by a signed link, or somebody else ` +
               'recorded the same address as well.',
+          );
+        }
+        if (done.restored > 0) {
+          print(
+            `${counted(done.restored, 'opt-out', 'opt-outs')} that had left by the cap of a list since then came back.`,
           );
         }
         if (after.lastAt > burst.lastAt)

@@ -33,20 +33,43 @@ const browser = {
   ...recordsNothing,
 };
 
-const requests: readonly { as: Kind; method: string; headers: Record<string, string> }[] = [
+interface Sent {
+  readonly as: Kind;
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body?: string;
+}
+
+const requests: readonly Sent[] = [
   { as: 'scanner', method: 'GET', headers: scanner },
   { as: 'scanner', method: 'HEAD', headers: scanner },
   { as: 'scanner', method: 'OPTIONS', headers: scanner },
   { as: 'browser', method: 'GET', headers: browser },
 ];
 
-/** Opens a link as those do who must not record by it. A mail client's POST would, and is not among them. */
-export async function tryLink(url: URL, as: Kind | null): Promise<Answer[]> {
+/** RFC 8058, section 3.2: no cookie, and no context but the link. It records. */
+const oneClick: Sent = {
+  as: 'mail-client',
+  method: 'POST',
+  headers: {
+    'Content-Type': 'application/x-www-form-urlencoded',
+    'User-Agent': 'signoff-links-verify',
+  },
+  body: 'List-Unsubscribe=One-Click',
+};
+
+/**
+ * Opens a link as those do who must not record by it.
+ *
+ * @param records sends what a mail client does, and nothing else: the opt-out is recorded.
+ */
+export async function tryLink(url: URL, as: Kind | null, records = false): Promise<Answer[]> {
   const answers: Answer[] = [];
-  for (const request of requests.filter((one) => as === null || one.as === as)) {
+  const sent = records ? [oneClick] : requests.filter((one) => as === null || one.as === as);
+  for (const request of sent) {
     const { as: who, method } = request;
     try {
-      const { status, body, location } = await ask(url, method, request.headers);
+      const { status, body, location } = await ask(url, request);
       const offers = offerOf(body);
       const what =
         offers === null ? (method === 'GET' ? 'neither a button nor a form' : '') : `with a ${offers}`;
@@ -71,8 +94,7 @@ function offerOf(body: string): Answer['offers'] {
 /** Follows no redirect, and reads no more than a page of ours can be. */
 function ask(
   url: URL,
-  method: string,
-  headers: Record<string, string>,
+  { method, headers, body = '' }: Sent,
 ): Promise<{ status: number; body: string; location: string | null }> {
   const { request } = url.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
@@ -92,6 +114,6 @@ function ask(
       });
       res.on('end', done).on('error', reject);
     });
-    sent.on('error', reject).end();
+    sent.on('error', reject).end(body);
   });
 }

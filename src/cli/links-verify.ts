@@ -11,6 +11,7 @@ import { reading, withSession } from './session.js';
 interface VerifyOptions {
   readonly as?: Kind;
   readonly try?: true;
+  readonly record?: true;
   readonly showAddress?: true;
   readonly json?: true;
 }
@@ -27,6 +28,7 @@ export function addVerifyCommand(links: Command): void {
     .argument('<url>', 'the link')
     .addOption(new Option('--as <who>', 'tell of this one alone').choices(kinds))
     .option('--try', 'open it as well (the link has to begin with BASE_URL); records nothing')
+    .option('--record', 'with --try --as mail-client: send its one-click POST, which records the opt-out')
     .option('--show-address', 'print the address in full')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -35,30 +37,36 @@ export function addVerifyCommand(links: Command): void {
 Examples:
   $ signoff links verify https://out.example.com/o/AQAAAAEAAV…
   $ signoff links verify "https://out.example.com/l/…?email=ann@example.com" --as browser
-  $ signoff links verify https://out.example.com/o/AQAAAAEAAV… --try`,
+  $ signoff links verify https://out.example.com/o/AQAAAAEAAV… --try
+  $ signoff links verify https://out.example.com/o/AQAAAAEAAV… --try --as mail-client --record`,
     )
-    .action((text: string, options: VerifyOptions) =>
-      withSession(async (session) => {
+    .action((text: string, options: VerifyOptions, command: Command) => {
+      if (options.record && (!options.try || options.as !== 'mail-client')) {
+        command.error('error: --record goes with --try --as mail-client');
+      }
+      return withSession(async (session) => {
         const baseUrl = baseUrlOf(session.config);
         const secret = await knownSecret(session);
         const link = await reading(session, (db) => readLink(db, secret, text));
-        if (options.try) checkTryable(link, baseUrl);
+        if (options.try) checkTryable(link, baseUrl, options);
         const outcomes = explain(link).filter(({ as }) => options.as === undefined || as === options.as);
-        const tried = options.try ? await tryLink(link.url, options.as ?? null) : null;
+        const tried = options.try
+          ? await tryLink(link.url, options.as ?? null, options.record ?? false)
+          : null;
         const curl = curlOf(link);
         if (options.json) return printJson(jsonOf(link, outcomes, tried, curl, options));
         print(factsOf(link, baseUrl, options));
         for (const { as, request, gets } of outcomes) print(`\nA ${as} (${request})\n  ${gets}`);
-        if (tried !== null) print(`\n${triedText(tried)}`);
-        if (options.as === undefined || options.as === 'mail-client') {
+        if (tried !== null) print(`\n${options.record ? recordedText(link, tried) : triedText(tried)}`);
+        if (!options.record && (options.as === undefined || options.as === 'mail-client')) {
           print(`\nTo do as a mail client does, which records the opt-out:\n  ${curl}`);
         }
-      }),
-    );
+      });
+    });
 }
 
-/** Nothing is sent to strangers, and nothing to a door that records. */
-function checkTryable({ url, door }: ReadLink, baseUrl: string): void {
+/** Nothing is sent to strangers, and nothing that records without being told to. */
+function checkTryable({ url, door }: ReadLink, baseUrl: string, { as, record }: VerifyOptions): void {
   if (url.origin !== baseUrl) {
     throw new Refused(
       'foreign-origin',
@@ -69,6 +77,12 @@ function checkTryable({ url, door }: ReadLink, baseUrl: string): void {
     throw new Refused(
       'records',
       `It was not tried: to open …/${door} is to record. Try the link without it.`,
+    );
+  }
+  if (as === 'mail-client' && !record) {
+    throw new Refused(
+      'records',
+      'It was not tried: what a mail client sends would record an opt-out. Add --record to do so.',
     );
   }
 }
@@ -112,6 +126,16 @@ function factsOf(link: ReadLink, baseUrl: string, options: VerifyOptions): strin
 function triedText(answers: readonly Answer[]): string {
   const lines = answers.map(({ as, method, got }) => [`  ${method} as a ${as}`, got] as const);
   return `Tried now, each with Sec-Purpose: prefetch, so that nothing was recorded\n${facts(lines)}`;
+}
+
+/** A one-click that is answered with 200 is recorded, and with anything else it is not. */
+function recordedText({ list, tag }: ReadLink, answers: readonly Answer[]): string {
+  const [answer] = answers;
+  const got = `Sent now, a POST as a mail-client: ${answer?.got}`;
+  if (answer?.status === null) return `${got}\nWhether the opt-out was recorded is unknown.`;
+  if (answer?.status !== 200) return `${got}\nNothing was recorded.`;
+  const ofTag = tag.isKnown && tag.text !== null ? ` --tag '${tag.text.replaceAll("'", "'\\''")}'` : '';
+  return `${got}\nThe opt-out was recorded. To take it back:\n  signoff opt-out remove ${list.publicId} ADDRESS${ofTag}`;
 }
 
 function jsonOf(

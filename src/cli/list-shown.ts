@@ -111,12 +111,16 @@ function globalListText(list: List, globalList: List | null): string | null {
 }
 
 /** Said wherever a cap is set. */
-export function capWarning(cap: number, counts: ListCounts | null): string {
+export function capWarning(cap: number, counts: ListCounts | null, isGlobal: boolean): string {
   const over = counts === null ? 0 : countOverCap(counts, cap);
   const now = over === 0 ? 'Nobody leaves' : `${counted(over, 'entry leaves', 'entries leave')}`;
   return (
     'Whoever leaves a list by its cap can be mailed again although they opted out, which the law forbids in ' +
-    `most places. ${now} by this one now.`
+    `most places. ${now} by this one now. ` +
+    (isGlobal
+      ? 'This is the global list: whoever leaves it can be mailed again on all lists of the account. '
+      : '') +
+    'More in docs/cap.md.'
   );
 }
 

@@ -71,7 +71,7 @@ Examples:
           await addTags(db, made.id, options.tag, { actor });
           return chosenList(db, made.publicId);
         });
-        if (created.cap !== null) warn(capWarning(created.cap, null));
+        if (created.cap !== null) warn(capWarning(created.cap, null, false));
         if (options.json) return printJson(listJson(created));
         print(`List ${created.publicId}, ${created.name}, is ready.`);
         if (options.ipWhitelist !== undefined) print(networksText(created.ipWhitelist));
@@ -186,7 +186,7 @@ Examples:
         command.error('error: give --archive or --unarchive, not both');
       }
       return withSession(async (session) => {
-        const { edited, counts } = await changing(session, async (db) => {
+        const { edited, counts, isGlobal } = await changing(session, async (db) => {
           const before = await chosenList(db, text);
           await editList(db, before, settings, { actor, ...confirmationsOf(options) });
           if (isArchiving) await archiveList(db, before, options.archive === true, { actor });
@@ -194,9 +194,10 @@ Examples:
           return {
             edited: await chosenList(db, before.publicId),
             counts: await getCounts(db, before.id),
+            isGlobal: (await getAccount(db, before.accountId)).globalListId === before.id,
           };
         });
-        if (typeof options.cap === 'number') warn(capWarning(options.cap, counts));
+        if (typeof options.cap === 'number') warn(capWarning(options.cap, counts, isGlobal));
         if (options.json) return printJson(listJson(edited));
         const what = [...Object.keys(settings), ...(options.tag ?? []), ...(isArchiving ? [1] : [])];
         print(`List ${edited.publicId}, ${edited.name}: ${counted(what.length, 'change', 'changes')} saved.`);

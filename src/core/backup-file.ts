@@ -3,14 +3,8 @@ import { createGunzip } from 'node:zlib';
 import { migrationNames } from '../db/migrate.js';
 import type { Value } from '../db/tables.js';
 import { Refused } from '../errors.js';
-import {
-  decodeRow,
-  emptyFile,
-  readLines,
-  type BackupHeader,
-  type BackupPiece,
-  type BackupTable,
-} from './backup-format.js';
+import { decodeRow, emptyFile, readLines, type BackupPiece } from './backup-format.js';
+import type { BackupHeader, BackupTable } from './backup-shapes.js';
 import { fingerprintOf } from './secret.js';
 
 /** A backup's file that was read once, and found to be whole. */
@@ -103,6 +97,14 @@ function checkHeader({ migrations, signoff, secret, fingerprint }: BackupHeader)
     throw new Refused(
       'newer',
       `This backup was made by a newer Signoff (${signoff}): this one does not know ${unknown.join(', ')}. Restore it with that version.`,
+    );
+  }
+  // The tables are made by these, each on what those before it have left.
+  const missing = migrationNames.slice(0, migrations.length).filter((name) => !migrations.includes(name));
+  if (missing.length > 0) {
+    throw new Refused(
+      'damaged',
+      `The first line of this backup is damaged: migrations lacks ${missing.join(', ')}, which later ones build on.`,
     );
   }
   if (secret !== null && fingerprintOf(secret) !== fingerprint) {

@@ -1,44 +1,19 @@
-import { createHash, type Hash } from 'node:crypto';
-import type { Table, Value } from '../db/tables.js';
-import { Refused } from '../errors.js';
-
 /**
  * A backup, the same for both engines: lines of JSON, gzipped. The first is the header; then for each table
  * one that names it and its columns, and its rows, several a line; the last one holds how many rows each
  * table has, and the SHA-256 of all lines before it. What is binary is written in hexadecimal.
  */
-export const formatName = 'signoff backup';
-export const formatVersion = 1;
-
-export interface BackupHeader {
-  readonly format: typeof formatName;
-  readonly version: number;
-  /** The version of Signoff that made it. */
-  readonly signoff: string;
-  /** As RFC 3339 writes it. */
-  readonly created_at: string;
-  readonly engine: 'mysql' | 'sqlite';
-  /** By name, those that its tables have been through. */
-  readonly migrations: readonly string[];
-  /** Of the installation's secret; null where the database has not met one. */
-  readonly fingerprint: string | null;
-  /** Null where it was left out. */
-  readonly secret: string | null;
-}
-
-export interface BackupTable {
-  readonly table: string;
-  readonly columns: readonly string[];
-  /** Those of the columns whose values are binary. */
-  readonly octets: readonly string[];
-  /** The id that its next row gets; null where it gives none. */
-  readonly next_id: number | null;
-}
-
-interface Trailer {
-  readonly rows: Readonly<Record<string, number>>;
-  readonly sha256: string;
-}
+import { createHash, type Hash } from 'node:crypto';
+import type { Table, Value } from '../db/tables.js';
+import { Refused } from '../errors.js';
+import {
+  headerIn,
+  isValue,
+  markIn,
+  type BackupHeader,
+  type BackupTable,
+  type BackupTrailer,
+} from './backup-shapes.js';
 
 export function tableLine({ name, columns }: Table, nextId: number | null): BackupTable {
   return {
@@ -95,7 +70,7 @@ export function createLineWriter(): {
       counts[table] = (counts[table] ?? 0) + rows.length;
       return line(rows);
     },
-    end: () => line({ rows: counts, sha256: hash.copy().digest('hex') } satisfies Trailer),
+    end: () => line({ rows: counts, sha256: hash.copy().digest('hex') } satisfies BackupTrailer),
     counts,
   };
 }
@@ -120,6 +95,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   const counts: Record<string, number> = {};
   let number = 0;
   let table: BackupTable | null = null;
+  let isOctets: boolean[] = [];
   let sha256: string | null = null;
   const where = () => `line ${number}${table === null ? '' : `, in the table ${table.table}`}`;
   try {
@@ -129,20 +105,25 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
       const value = parse(line);
       if (number === 1) yield { header: headerIn(value) };
       else if (Array.isArray(value) && table !== null) {
-        const width = table.columns.length;
-        if (!value.every((row) => Array.isArray(row) && row.length === width)) {
+        if (!value.every((row) => fits(row, isOctets))) {
           throw damaged(`has rows that do not fit their table at ${where()}`);
         }
         counts[table.table] = (counts[table.table] ?? 0) + value.length;
         yield { table, rows: value as unknown[][] };
-      } else if (isTable(value)) {
-        table = value;
-        counts[table.table] = 0;
-        yield { table };
-      } else if (isTrailer(value)) {
-        sha256 = value.sha256;
-        checkEnd(value, counts, hash);
-      } else throw damaged(`cannot be read at ${where()}`);
+      } else {
+        const mark = markIn(value, where());
+        if (mark === null) throw damaged(`cannot be read at ${where()}`);
+        if ('table' in mark) {
+          table = mark;
+          isOctets = mark.columns.map((column) => mark.octets.includes(column));
+          if (Object.hasOwn(counts, mark.table)) throw damaged(`names a table twice at ${where()}`);
+          counts[mark.table] = 0;
+          yield { table };
+        } else {
+          ({ sha256 } = mark);
+          checkEnd(mark, counts, hash);
+        }
+      }
       hash.update(line);
     }
   } catch (error) {
@@ -151,6 +132,14 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (number === 0) throw emptyFile();
   if (sha256 === null) throw damaged(`ends too early, after ${where()}: it was cut`);
   return sha256;
+}
+
+function fits(row: unknown, isOctets: readonly boolean[]): boolean {
+  return (
+    Array.isArray(row) &&
+    row.length === isOctets.length &&
+    row.every((value, i) => isValue(value, isOctets[i] ?? false))
+  );
 }
 
 /** Each with its line feed; what stands behind the last one is a line as well, and a broken one. */
@@ -183,31 +172,7 @@ function parse(line: Buffer): unknown {
   }
 }
 
-function headerIn(value: unknown): BackupHeader {
-  const header = value as Partial<BackupHeader> | null | undefined;
-  if (typeof header !== 'object' || header?.format !== formatName) {
-    throw new Refused('backup', 'This is no backup that signoff backup has made.');
-  }
-  if (header.version !== formatVersion) {
-    throw new Refused(
-      'newer',
-      `This backup is of the format ${header.version}, made by Signoff ${header.signoff}; this Signoff reads ${formatVersion}.`,
-    );
-  }
-  return header as BackupHeader;
-}
-
-function isTable(value: unknown): value is BackupTable {
-  const { table, columns, octets } = (value ?? {}) as Partial<BackupTable>;
-  return typeof table === 'string' && Array.isArray(columns) && Array.isArray(octets);
-}
-
-function isTrailer(value: unknown): value is Trailer {
-  const { rows, sha256 } = (value ?? {}) as Partial<Trailer>;
-  return typeof rows === 'object' && typeof sha256 === 'string';
-}
-
-function checkEnd(trailer: Trailer, counts: Readonly<Record<string, number>>, hash: Hash): void {
+function checkEnd(trailer: BackupTrailer, counts: Readonly<Record<string, number>>, hash: Hash): void {
   if (hash.copy().digest('hex') !== trailer.sha256) {
     throw damaged('was changed: its SHA-256 is not the one that its last line holds');
   }

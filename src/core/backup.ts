@@ -4,8 +4,8 @@ import { engineOf, type Db } from '../db/connect.js';
 import { openSnapshot } from '../db/snapshot.js';
 import { describeTables, nextIdOf, readRows } from '../db/tables.js';
 import { StartRefused } from '../errors.js';
-import { createLineWriter, encodeRow, formatName, formatVersion, tableLine } from './backup-format.js';
-import type { BackupHeader } from './backup-format.js';
+import { createLineWriter, encodeRow, tableLine } from './backup-format.js';
+import { formatName, formatVersion, type BackupHeader } from './backup-shapes.js';
 import { findFingerprint, fingerprintOf } from './secret.js';
 
 /**
@@ -74,7 +74,7 @@ async function headerOf(db: Db, { signoff, secret }: BackupOptions): Promise<Bac
     signoff,
     created_at: new Date().toISOString(),
     engine: engineOf(db).name,
-    migrations: await db('migrations').orderBy('id').pluck('name'),
+    migrations: (await db('migrations').orderBy('id').pluck('name')) as string[],
     fingerprint,
     // Before a first start nothing was made with a secret.
     secret: fingerprint === null ? null : secret,

@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
-import { clientNetworkOf } from '../db/client-network.js';
 import { engineOf, retrying, type Db } from '../db/connect.js';
 import type { Engine } from '../db/engine.js';
 import { Unavailable } from '../errors.js';
-import type { Burst } from './bursts.js';
+import { isOfBurst, slackMs, type Burst } from './bursts.js';
+import { restoreEvicted } from './evicted.js';
 import { numberBefore } from './feed.js';
 import { noteChange, noteChanges } from './history.js';
 import { LIVE } from './opt-outs.js';
@@ -14,6 +14,12 @@ export interface BurstOptOuts {
   readonly forged: number;
   /** Somebody else stands behind these as well: they stay. */
   readonly vouched: number;
+}
+
+/** What taking a burst back has come to. */
+export interface RevertedBurst extends BurstOptOuts {
+  /** Whom it had pushed off a list by its cap, and who are on it again. */
+  readonly restored: number;
 }
 
 const columns = [
@@ -34,9 +40,6 @@ interface BurstRow {
   feed_number: number | null;
 }
 
-/** What came in the last second may not have been told when the node that saw it died. */
-const slackMs = 2000;
-
 const sliceRows = 1000;
 /** Rows a transaction: few milliseconds, for which SQLite's file can be written by nobody else. */
 const rowsATransaction = 200;
@@ -54,7 +57,8 @@ export async function tallyBurst(db: Db, burst: Burst, now = Date.now()): Promis
 
 /**
  * Takes a burst back: what its client recorded by its door from its first to its last arrival, and nobody
- * else stands behind. What stood before it, signed links, and what somebody else recorded again, stay.
+ * else stands behind. What stood before it, signed links, and what somebody else recorded again, stay. Whom
+ * it pushed off a list by its cap come back.
  *
  * Done by slices, each of them whole or not at all: broken off, it is simply done again. The second time
  * takes back nothing more, unless the burst went on.
@@ -71,7 +75,7 @@ export async function revertBurst(
     now = Date.now,
     onSlice,
   }: { actor: string; timeoutMs: number; now?: () => number; onSlice?: (forged: number) => void },
-): Promise<BurstOptOuts> {
+): Promise<RevertedBurst> {
   const done = { forged: 0, vouched: 0 };
   for await (const rows of rowsOfBurst(db, burst, now())) {
     const forged = rows.filter((row) => row.vouched === 0);
@@ -91,7 +95,7 @@ export async function revertBurst(
       await noteChange(trx, { accountId: burst.accountId, actor, action: 'burst.reverted', details });
     }),
   );
-  return done;
+  return { ...done, restored: await restoreEvicted(db, burst, { actor, timeoutMs, now }) };
 }
 
 /** @returns how many rows ceased to suppress. */
@@ -154,26 +158,20 @@ function ofBurst(
  */
 async function* rowsOfBurst(db: Db, burst: Burst, now: number): AsyncGenerator<BurstRow[]> {
   const start = await numberBefore(db, burst.startedAt);
-  const isOfBurst = (row: BurstRow) =>
-    row.source === burst.source &&
-    row.recorded_at >= burst.startedAt &&
-    row.recorded_at <= burst.lastAt + slackMs &&
-    row.ip !== null &&
-    clientNetworkOf(row.ip) === burst.network &&
-    row.removed_at === null &&
-    (row.expires_at === null || row.expires_at > now);
+  const isStanding = (row: BurstRow) =>
+    isOfBurst(row, burst) && row.removed_at === null && (row.expires_at === null || row.expires_at > now);
   for await (const listId of listsOf(db, burst.accountId)) {
     let after = start;
     for (const part of ['numbered', 'pending', 'numbered'] as const) {
       if (part === 'pending') {
         const pending = await pendingRows(db, listId, burst);
         for (let i = 0; i < pending.length; i += sliceRows) {
-          yield pending.slice(i, i + sliceRows).filter(isOfBurst);
+          yield pending.slice(i, i + sliceRows).filter(isStanding);
         }
         continue;
       }
       for (let rows; (rows = await numberedRows(db, listId, after)).length > 0;) {
-        yield rows.filter(isOfBurst);
+        yield rows.filter(isStanding);
         after = rows.at(-1)?.feed_number ?? after;
       }
     }

@@ -1,3 +1,4 @@
+import { clientNetworkOf } from '../db/client-network.js';
 import { engineOf, type Db } from '../db/connect.js';
 import { NotFound } from '../errors.js';
 import type { ClientDoor } from './arrivals.js';
@@ -76,6 +77,23 @@ async function noteBurst(trx: Db, part: BurstPart, windowMs: number): Promise<vo
       last_at: trx.raw(larger('bursts.last_at', incoming('last_at'))),
       recipients: trx.raw(larger('bursts.recipients', incoming('recipients'))),
     });
+}
+
+/** What came in the last second may not have been told when the node that saw it died. */
+export const slackMs = 2000;
+
+/** Whether the client of a burst recorded an opt-out by its door, from its first to its last arrival. */
+export function isOfBurst(
+  row: { source: string; recorded_at: number; ip: string | null },
+  burst: Pick<Burst, 'source' | 'startedAt' | 'lastAt' | 'network'>,
+): boolean {
+  return (
+    row.source === burst.source &&
+    row.recorded_at >= burst.startedAt &&
+    row.recorded_at <= burst.lastAt + slackMs &&
+    row.ip !== null &&
+    clientNetworkOf(row.ip) === burst.network
+  );
 }
 
 /** Those of one account or of all, the newest first; at most 200. */

@@ -1,4 +1,5 @@
 import { engineOf, rowsOf, type Db } from '../db/connect.js';
+import { evicted } from './evicted.js';
 import { numberBefore, type ListCounts } from './feed.js';
 import { noteChanges } from './history.js';
 
@@ -62,6 +63,7 @@ interface NumberedRow {
   readonly address_key: Buffer;
   readonly tag: Buffer;
   readonly sha256: Buffer | null;
+  readonly recorded_at: number;
   readonly last_at: number;
   readonly repeats: number;
   readonly feed_number: number;
@@ -81,7 +83,7 @@ async function evictSlice(db: Db, list: CappedList, at: number, limit: number): 
     .where('feed_number', '>', list.evicted_number)
     .orderBy('feed_number')
     .limit(limit)
-    .select('address_key', 'tag', 'sha256', 'last_at', 'repeats', 'feed_number', 'counted');
+    .select('address_key', 'tag', 'sha256', 'recorded_at', 'last_at', 'repeats', 'feed_number', 'counted');
   const fates = await fatesOf(db, list, rows);
   try {
     return await db.transaction((trx) => moveOn(trx, list, rows, fates, leaving, at));
@@ -112,12 +114,12 @@ async function fatesOf(db: Db, list: CappedList, rows: readonly NumberedRow[]): 
   const hashes = rows.flatMap(({ counted, sha256 }) => (counted === sha256Only && sha256 ? [sha256] : []));
   const erased = await findErasedHashes(db, list.account_id, hashes);
   const fates: Fate[] = [];
-  for (const { counted, sha256, repeats, last_at, feed_number } of rows) {
+  for (const { counted, sha256, recorded_at, last_at, feed_number } of rows) {
     const isErased = counted === erasedPerson || (sha256 !== null && erased.has(sha256.toString('hex')));
+    // It had its number already when it was recorded for the last time: by an import, too, which is no repeat.
+    const isAgain = last_at > recorded_at && (await numberBefore(db, last_at)) >= feed_number;
     if (counted === 0 || isErased) fates.push('stays');
-    // It had its number already when it was recorded for the last time.
-    else if (repeats > 0 && (await numberBefore(db, last_at)) >= feed_number) fates.push('goes to the end');
-    else fates.push('leaves');
+    else fates.push(isAgain ? 'goes to the end' : 'leaves');
   }
   return fates;
 }
@@ -178,7 +180,7 @@ async function moveOn(
       evicted_number: rows[dealtWith - 1]?.feed_number ?? list.evicted_number,
     });
   if (gone.length === 0) return dealtWith;
-  const change = { accountId: list.account_id, listId: list.id, actor: 'keeper', action: 'opt-out.evicted' };
+  const change = { accountId: list.account_id, listId: list.id, actor: 'keeper', action: evicted, at };
   await noteChanges(
     trx,
     gone.map(({ address_key, tag }) => ({

@@ -11,6 +11,8 @@ export interface Change {
   readonly subject?: Buffer | null;
   /** What changed; no keys, and no addresses. */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** Where the change bears a time that has to be found again: UTC milliseconds; otherwise now. */
+  readonly at?: number;
 }
 
 /** Notes who changed what; belongs in the transaction that makes the change. */
@@ -20,9 +22,9 @@ export function noteChange(db: Db, change: Change): Promise<void> {
 
 /** The same of some hundreds of changes, in one statement. */
 export async function noteChanges(db: Db, changes: readonly Change[]): Promise<void> {
-  const at = Date.now();
+  const now = Date.now();
   const rows = changes.map((change) => ({
-    at,
+    at: change.at ?? now,
     account_id: change.accountId,
     list_id: change.listId ?? null,
     actor: change.actor,

@@ -2,7 +2,8 @@ import { retrying, isDatabaseUnavailable, type Db } from '../db/connect.js';
 import { describeTables, setNextId, type Value } from '../db/tables.js';
 import { DomainError, Refused } from '../errors.js';
 import type { Backup } from './backup-file.js';
-import { decodeRow, type BackupTable } from './backup-format.js';
+import { decodeRow } from './backup-format.js';
+import type { BackupTable } from './backup-shapes.js';
 import { transientTables } from './backup.js';
 import { clearInstallation } from './half-restored.js';
 

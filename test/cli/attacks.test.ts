@@ -92,9 +92,21 @@ describe('The commands signoff blocks and signoff bursts', function () {
     assert.equal((await run('blocks', 'lift', '1', network)).code, 1, 'once');
   });
 
+  it('come with a warning of the cap, which says what it costs on the global list', async () => {
+    const plain = await done('list', 'edit', list.publicId, '--cap', '1000');
+    assert.match(plain.stderr, /can be mailed again .*docs\/cap\.md/);
+    assert.doesNotMatch(plain.stderr, /global/);
+    await done('list', 'global', list.publicId, '--confirm');
+    const { stderr } = await done('list', 'edit', list.publicId, '--cap', '1000');
+    assert.match(stderr, /This is the global list: .* on all lists of the account\./);
+    await done('list', 'global', list.publicId, '--off', '--confirm');
+    await done('list', 'edit', list.publicId, '--cap', 'off');
+  });
+
   it('take a burst back, once', async () => {
     const first = (await done('bursts', 'revert', '1', '--yes', '--json')).json<Record<string, unknown>>();
     assert.deepEqual([first.taken_back, first.stayed, first.reverted], [limit - 1, 1, limit - 1]);
+    assert.equal(first.restored, 0, 'nobody had left by a cap');
     const again = await done('bursts', 'revert', '1', '--yes');
     assert.match(again.stdout, /^0 opt-outs were taken back\.\n1 opt-out of that time stayed: /);
     const { db } = service.deps;

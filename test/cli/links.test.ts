@@ -189,6 +189,28 @@ describe('signoff links', function () {
     }
   });
 
+  it('verify --try sends what a mail client does where it is told to record', async () => {
+    const list = await make();
+    const link = await linkFor(list, '--tag', 'sale');
+    const asClient = ['--try', '--as', 'mail-client'];
+    const refused = await run('links', 'verify', link, ...asClient);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /^It was not tried: .* would record an opt-out\. Add --record/);
+    const elsewhere = link.replace(service.url, 'http://127.0.0.2:9');
+    assert.equal((await run('links', 'verify', elsewhere, ...asClient, '--record')).code, 1);
+    assert.equal((await run('links', 'verify', link, '--try', '--record')).code, 2);
+    assert.deepEqual(await rowsOf(service, list), []);
+    const { stdout } = await done('links', 'verify', link, ...asClient, '--record');
+    assert.match(stdout, /^Sent now, a POST as a mail-client: 200$/m);
+    assert.ok(
+      stdout.includes(`recorded. To take it back:\n  signoff opt-out remove ${list.publicId} ADDRESS --tag`),
+    );
+    assert.deepEqual(
+      (await rowsOf(service, list)).map((row) => [row.source, row.tag.toString()]),
+      [['one-click', 'sale']],
+    );
+  });
+
   it('verify --try sends nothing to strangers, nor to a door that records', async () => {
     const list = await make();
     const link = await linkFor(list);

@@ -104,8 +104,8 @@ describe('The attack rule’s query plans', () => {
       'what to take back',
       async () => revertBurst(db, await burst(), { actor: 'test', timeoutMs: 5000, now: () => now }),
       {
-        ...{ bursts: ['PRIMARY'], feed_marks: ['PRIMARY'], lists: ['lists_account'] },
-        opt_outs: ['PRIMARY', 'opt_outs_feed'],
+        ...{ bursts: ['PRIMARY', 'bursts_account'], feed_marks: ['PRIMARY'], lists: ['lists_account'] },
+        ...{ history: ['history_account'], opt_outs: ['PRIMARY', 'opt_outs_feed'] },
       },
     ],
     ['old bursts', () => forgetBursts(db, now + 100, 50), { bursts: ['bursts_last_at'] }],

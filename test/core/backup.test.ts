@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { backUp, transientTables } from '../../src/core/backup.js';
 import { openBackup } from '../../src/core/backup-file.js';
-import type { BackupTable } from '../../src/core/backup-format.js';
+import type { BackupTable } from '../../src/core/backup-shapes.js';
 import { getFeed } from '../../src/core/feed.js';
 import { restoreBackup } from '../../src/core/restore.js';
 import { connect, type Db } from '../../src/db/connect.js';

@@ -58,7 +58,7 @@ describe('Taking a burst back', () => {
     await record(forged('both', { recordedAt: from - 1 }), forged('both', { tag: 'offers' }));
     const burst = await newBurst();
     assert.deepEqual(await tallyBurst(test.db, burst, later), { forged: 4, vouched: 1 });
-    assert.deepEqual(await revert(burst), { forged: 4, vouched: 1 });
+    assert.deepEqual(await revert(burst), { forged: 4, vouched: 1, restored: 0 });
     for (const name of ['first', 'last']) assert.equal(await isOnList(name), false, name);
     assert.equal(await isSuppressed(test.db, list, 'tagged@example.com', { tag: 'offers' }), false);
     for (const name of ['early', 'late', 'elsewhere', 'otherwise', 'nowhere', 'signed', 'both']) {
@@ -76,7 +76,7 @@ describe('Taking a burst back', () => {
     await record(forged('cyd', { recordedAt: later, ip: '192.0.2.1' }));
     await record(forged('dan', { recordedAt: later, isVouched: true }));
     await record(forged('eve', { recordedAt: later, source: 'page' }));
-    assert.deepEqual(await revert(await newBurst()), { forged: 1, vouched: 3 });
+    assert.deepEqual(await revert(await newBurst()), { forged: 1, vouched: 3, restored: 0 });
     const left = await Promise.all(['ann', 'bob', 'cyd', 'dan', 'eve'].map((name) => isOnList(name)));
     assert.deepEqual(left, [true, false, true, true, true]);
   });
@@ -85,7 +85,7 @@ describe('Taking a burst back', () => {
     await record(forged('ann', { recordedAt: from - 5000, ip: '192.0.2.1' }));
     await removeOptOuts(test.db, list, 'ann@example.com', { at: from - 4000 });
     await record(forged('ann'));
-    assert.deepEqual(await revert(await newBurst()), { forged: 1, vouched: 0 });
+    assert.deepEqual(await revert(await newBurst()), { forged: 1, vouched: 0, restored: 0 });
     assert.equal(await isOnList('ann'), false);
   });
 
