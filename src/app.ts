@@ -18,6 +18,7 @@ import { listLinks, signedLinks } from './opt-out/links.js';
 import { form, page } from './opt-out/page.js';
 import { pixel } from './opt-out/pixel.js';
 import { server } from './opt-out/server.js';
+import { vendors } from './vendors/index.js';
 
 /** The whole HTTP surface, grouped by who calls. */
 export function createApp(deps: Deps): Express {
@@ -55,6 +56,9 @@ export function createApp(deps: Deps): Express {
   app.all('/l/:id/download', machine(deps, download(deps)));
   app.all('/o/:id/pixel.gif', machine(deps, pixel(deps, signed)));
   app.all('/o/:id/notify', machine(deps, server(deps, signed)));
+
+  // Programs, by the vendors' APIs
+  for (const vendor of vendors) app.use(vendor.routes(deps));
 
   app.use(((req, res) => {
     res.setHeader('Content-Security-Policy', pagePolicy(null));

@@ -23,7 +23,8 @@ export function addVerifyCommand(links: Command): void {
     .description(
       'Tells what a link would do, signed or not: for which list, address and tag, and what a scanner, a ' +
         'browser and a mail client would get, as the list is set now. Sends nothing. With --try it opens the link ' +
-        'as a scanner and a browser do, in ways that record nothing, and shows what came back.',
+        'as a scanner and a browser do, in ways that record nothing, and shows what came back; with --as mail-client ' +
+        'and --record, as a mail client does, which records the opt-out.',
     )
     .argument('<url>', 'the link')
     .addOption(new Option('--as <who>', 'tell of this one alone').choices(kinds))

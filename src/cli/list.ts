@@ -7,6 +7,7 @@ import { addTags } from '../core/tags.js';
 import { chosenAccount } from './account.js';
 import { accountId, chosenList, listArgument } from './arguments.js';
 import { addGlobalCommand, globalListOf } from './list-global.js';
+import { addNameCommand } from './list-name.js';
 import { addLinksCommand } from './list-links.js';
 import { addListOptions, confirmationsOf, settingsOf, type ListOptions } from './list-options.js';
 import { capWarning, listFacts, listJson, networksText } from './list-shown.js';
@@ -36,6 +37,7 @@ export function addListCommands(program: Command): void {
   addEdit(list);
   addLinksCommand(list);
   addGlobalCommand(list);
+  addNameCommand(list);
 }
 
 function addCreate(list: Command): void {

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { md5Of, parseAddress, type Address } from '../core/address.js';
-import { noteChange } from '../core/history.js';
+import { parseAddress, type Address } from '../core/address.js';
 import { getListById, type List } from '../core/lists.js';
-import { EVERYTHING, removeOptOuts } from '../core/opt-outs.js';
+import { EVERYTHING } from '../core/opt-outs.js';
+import { removeAddresses } from '../core/removals.js';
 import { findSuppressed } from '../core/suppressed.js';
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
@@ -49,10 +49,10 @@ Examples:
         const { list, removed, stillOn } = await changing(session, async (db) => {
           const chosen = await chosenList(db, listText);
           const tag = options.tag === undefined ? undefined : knownTag(chosen, options.tag);
-          const gone = await remove(db, chosen, normalised, tag);
+          const gone = await removeAddresses(db, chosen, [normalised], { tag, actor });
           return {
             list: chosen,
-            removed: gone,
+            removed: gone.get(normalised) ?? 0,
             stillOn: await suppressing(db, chosen, normalised, tag ?? EVERYTHING),
           };
         });
@@ -85,21 +85,6 @@ export async function suppressing(db: Db, list: List, normalised: string, tag: s
 
 export function suppressedJson(lists: readonly List[]): Record<string, unknown> {
   return { suppressed: lists.length > 0, suppressed_by: lists.map(({ publicId }) => publicId) };
-}
-
-async function remove(db: Db, list: List, normalised: string, tag: string | undefined): Promise<number> {
-  const removed = await removeOptOuts(db, list.id, normalised, tag === undefined ? {} : { tag });
-  if (removed > 0) {
-    await noteChange(db, {
-      accountId: list.accountId,
-      listId: list.id,
-      actor,
-      action: 'opt-out.removed',
-      subject: md5Of(normalised),
-      details: { tag: tag ?? null, opt_outs: removed },
-    });
-  }
-  return removed;
 }
 
 /**

@@ -65,6 +65,9 @@ const references: [table: string, column: string, target: string][] = [
   ['blocks', 'account_id', 'accounts'],
   ['bursts', 'account_id', 'accounts'],
   ['erased_people', 'account_id', 'accounts'],
+  ['credentials', 'account_id', 'accounts'],
+  ['credential_lists', 'list_id', 'lists'],
+  ['list_names', 'list_id', 'lists'],
   ['downloads', 'list_id', 'lists'],
   ['downloads', 'mailer_id', 'mailers'],
 ];

@@ -7,6 +7,7 @@ import * as globalList from '../../migrations/0004-global-list.js';
 import * as peoplesRights from '../../migrations/0005-peoples-rights.js';
 import * as imports from '../../migrations/0006-imports.js';
 import * as cap from '../../migrations/0007-cap.js';
+import * as credentials from '../../migrations/0008-credentials.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -20,6 +21,7 @@ const migrations: [name: string, migration: Knex.Migration][] = [
   ['0005-peoples-rights', peoplesRights],
   ['0006-imports', imports],
   ['0007-cap', cap],
+  ['0008-credentials', credentials],
 ];
 
 export const migrationNames: readonly string[] = migrations.map(([name]) => name);

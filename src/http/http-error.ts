@@ -2,7 +2,7 @@
 export class HttpError extends Error {
   override name = 'HttpError';
   constructor(
-    readonly status: 400 | 405 | 413 | 415 | 429,
+    readonly status: 400 | 401 | 404 | 405 | 406 | 409 | 413 | 415 | 422 | 429,
     readonly code: string,
     message: string,
     /** For 405: what is allowed. */

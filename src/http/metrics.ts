@@ -14,6 +14,7 @@ export const countedDoors = [
   'download',
   'undo',
   'reason',
+  'api',
   'other',
 ] as const;
 export type CountedDoor = (typeof countedDoors)[number];

@@ -1,0 +1,55 @@
+import type { IncomingMessage } from 'node:http';
+import { allowsNetwork, findCredential, type Credential } from '../core/credentials.js';
+import { clientNetworkOf } from '../db/client-network.js';
+import type { Deps } from '../deps.js';
+import { Refused } from '../errors.js';
+import { whitelistAddressOf } from './client-address-of.js';
+import { HttpError } from './http-error.js';
+
+/** Keys that a client may get wrong in a minute, before it is held up: they cannot be guessed, only tried. */
+const mostFailures = 60;
+const windowMs = 60_000;
+const mostClients = 10_000;
+
+/**
+ * Tells whose key a request of an API shows. Made once a service; it counts what fails, by client (IPv6:
+ * by /56), in this process.
+ */
+export function createAuthentication(deps: Deps, surface: string) {
+  const failures = new Map<string, { count: number; since: number }>();
+
+  /**
+   * @param shown the key and, where the surface has one, the user's name; null where the request shows none.
+   * @returns null for a key that opens nothing: each surface has its own words for that.
+   * @throws Refused for a known key from a network that it may not be used from, naming the address seen.
+   * @throws HttpError 429 for a client that keeps trying.
+   */
+  return async (
+    req: IncomingMessage,
+    shown: { readonly key: string; readonly login?: string } | null,
+  ): Promise<Credential | null> => {
+    if (shown === null) return null;
+    const { ip, seen } = whitelistAddressOf(deps, req);
+    const client = ip === null ? '' : clientNetworkOf(ip);
+    const now = Date.now();
+    const before = failures.get(client);
+    const isRecent = before !== undefined && now - before.since < windowMs;
+    if (isRecent && before.count >= mostFailures)
+      throw new HttpError(429, 'too-many-requests', 'Too many wrong keys from here. Wait a minute.');
+
+    const { key, ...more } = shown;
+    const credential = await findCredential(deps.db, surface, key, more);
+    if (credential === null) {
+      failures.delete(client);
+      failures.set(client, isRecent ? { ...before, count: before.count + 1 } : { count: 1, since: now });
+      for (const oldest of failures.keys()) {
+        if (failures.size <= mostClients) break;
+        failures.delete(oldest);
+      }
+      return null;
+    }
+    if (!allowsNetwork(credential, ip))
+      throw new Refused('not-whitelisted', seen.replace('of this list', 'of this key'));
+    return credential;
+  };
+}

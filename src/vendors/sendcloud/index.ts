@@ -1,0 +1,225 @@
+import { Router, type RequestHandler } from 'express';
+import { parseAddress, type Address } from '../../core/address.js';
+import type { List } from '../../core/lists.js';
+import { removeAddresses } from '../../core/removals.js';
+import type { Credential, Right } from '../../core/credentials.js';
+import { findOptOuts } from '../../core/suppressed.js';
+import { optOutsBetween } from '../../core/opt-outs-by-time.js';
+import { EVERYTHING, type OptOutRecord } from '../../core/opt-outs.js';
+import { retrying } from '../../db/connect.js';
+import type { Deps } from '../../deps.js';
+import { createAuthentication } from '../../http/authentication.js';
+import { addressOf } from '../../http/client-address-of.js';
+import { problemOf } from '../../http/errors.js';
+import type { Surface } from '../../http/surface.js';
+import { answer, Failure, type Code } from './answers.js';
+import {
+  listsOf,
+  ownList,
+  pageOf,
+  parametersOf,
+  partsOf,
+  rangeOf,
+  surfaceName,
+  type ApiUserList,
+} from './call.js';
+import { labelIdOf, recordOf } from './records.js';
+import { dayStart, farFuture } from './times.js';
+
+/**
+ * SendCloud v2's unsubscribe calls. Its quirks: the HTTP status is 200 whatever happens, times are UTC+8, each
+ * call comes by GET and by POST, and addresses come with their `+` turned into a space.
+ */
+export const sendcloud: Surface = {
+  name: surfaceName,
+  title: 'SendCloud v2',
+  listNoun: 'apiUser',
+  loginNoun: 'apiUser',
+  roles: [{ name: 'apiUser', rights: ['read', 'record', 'remove'] }],
+  snippet: ({ baseUrl, key, login }) =>
+    `curl "${baseUrl}/apiv2/unsubscribe/list?days=1" \\\n  -d apiUser=${encodeURIComponent(login)} -d apiKey=${encodeURIComponent(key)}`,
+  routes(deps) {
+    const router = Router();
+    const door = doorOf(deps);
+    router.all('/apiv2/unsubscribe/list', door('read', list));
+    router.all('/apiv2/unsubscribe/add', door('record', add));
+    router.all('/apiv2/unsubscribe/delete', door('remove', remove));
+    return router;
+  },
+};
+
+/** What an HTTP status would say. */
+function whatFailed({ code }: Failure) {
+  return { status: code === 40005 ? 401 : 400, title: '', detail: '' };
+}
+
+interface Call {
+  readonly deps: Deps;
+  readonly credential: Credential;
+  readonly parameters: URLSearchParams;
+  readonly ip: string | null;
+  readonly now: number;
+}
+
+type Answer = readonly [code: Code, info: unknown];
+
+function doorOf(deps: Deps) {
+  const authenticate = createAuthentication(deps, surfaceName);
+
+  return (right: Right, carryOut: (call: Call) => Promise<Answer>): RequestHandler =>
+    async (req, res) => {
+      const startedAt = performance.now();
+      // For the count alone: the answer's own status is always 200.
+      let told = 200;
+      let isRecorded = false;
+      try {
+        const parameters = await parametersOf(req);
+        const login = parameters.get('apiUser') ?? '';
+        const credential = await authenticate(req, { login, key: parameters.get('apiKey') ?? '' });
+        if (credential === null) throw new Failure(40005);
+        if (!credential.rights.has(right)) throw new Failure(6001);
+        const { ip } = addressOf(deps, req);
+        const [code, info] = await carryOut({ deps, credential, parameters, ip, now: Date.now() });
+        isRecorded = right === 'record';
+        answer(req, res, code, info);
+      } catch (error) {
+        const isOurs = error instanceof Failure;
+        const { status, title, detail } = isOurs ? whatFailed(error) : problemOf(deps, error);
+        told = status;
+        const code = isOurs ? error.code : status < 500 ? 6001 : 501;
+        answer(req, res, code, {}, isOurs ? error.detail : (detail ?? title));
+      }
+      deps.metrics.answered('api', told, startedAt, isRecorded);
+    };
+}
+
+/** The entries of an address, or of some days. */
+async function list({ deps, credential, parameters, now }: Call): Promise<Answer> {
+  const { start, limit } = pageOf(parameters);
+  const lists = await listsOf(deps, credential, partsOf(parameters.get('apiUserList')));
+  const isWanted = labelsOf(parameters);
+  const found: unknown[] = [];
+  let passed = 0;
+  for await (const { apiUser, rows } of entriesOf({ deps, parameters, now }, lists)) {
+    for (const row of rows.filter(isWanted)) {
+      if (passed++ >= start && found.length < limit) found.push(recordOf(row, apiUser));
+    }
+    if (found.length === limit) break;
+  }
+  return [200, { dataList: found, count: found.length }];
+}
+
+/** Adds one address to the list of the credential's apiUser. */
+async function add({ deps, credential, parameters, ip, now }: Call): Promise<Answer> {
+  const address = emailOf(parameters);
+  if (address === null) throw new Failure(40011);
+  const { apiUser, list: own } = await ownList(deps, credential);
+  const text = parameters.get('expireTime')?.trim() ?? '';
+  const expiresAt = text === '' ? null : dayStart(text.slice(0, 10));
+  if (text !== '' && expiresAt === null) throw new Failure(40402, 'expireTime: yyyy-MM-dd');
+  await deps.recorder.record([
+    {
+      listId: own.id,
+      address,
+      tag: EVERYTHING,
+      source: 'api',
+      createdAt: now,
+      recordedAt: now,
+      expiresAt: expiresAt === farFuture ? null : expiresAt,
+      credentialId: credential.id,
+      ip,
+      isVouched: true,
+    },
+  ]);
+  const rows = await findOptOuts(deps.db, own.id, address.normalised);
+  const row = rows.find(({ tag }) => tag.toString() === EVERYTHING);
+  return [40401, { data: row === undefined ? {} : recordOf(row, apiUser) }];
+}
+
+/** What one transaction takes: some milliseconds on SQLite, where everyone else waits. */
+const addressesAtOnce = 100;
+
+/** Removes an address, or what was added in some days; all of it can be told from the history. */
+async function remove({ deps, credential, parameters, now }: Call): Promise<Answer> {
+  const lists = await listsOf(deps, credential, partsOf(parameters.get('apiUserList')));
+  const actor = `credential ${credential.id}`;
+  const address = emailOf(parameters);
+  let count = 0;
+  if (address !== null) {
+    for (const { list: one } of lists) {
+      count += await removeFrom(deps, one, [address.normalised], { actor, at: now });
+    }
+    return [200, { count }];
+  }
+  for (const one of lists) {
+    for await (const { rows } of entriesOf({ deps, parameters, now }, [one])) {
+      const addresses = [...new Set(rows.map((row) => row.address?.toString() ?? ''))];
+      for (let i = 0; i < addresses.length; i += addressesAtOnce) {
+        const slice = addresses.slice(i, i + addressesAtOnce);
+        count += await removeFrom(deps, one.list, slice, { actor, at: now });
+      }
+    }
+  }
+  return [200, { count }];
+}
+
+/** @returns how many addresses went. */
+async function removeFrom(
+  { db, config }: Deps,
+  list: List,
+  addresses: readonly string[],
+  options: { actor: string; at: number },
+): Promise<number> {
+  const remove = () => removeAddresses(db, list, addresses, options);
+  return (await retrying(db, config.databaseTimeoutMs, remove)).size;
+}
+
+/**
+ * The live entries that a call asks for: an address's, or else those of its days.
+ *
+ * @throws Failure 40011 where it names neither.
+ */
+async function* entriesOf(
+  { deps, parameters, now }: Pick<Call, 'deps' | 'parameters' | 'now'>,
+  lists: readonly ApiUserList[],
+): AsyncGenerator<{ apiUser: string; rows: OptOutRecord[] }> {
+  const address = emailOf(parameters);
+  const range = address === null ? rangeOf(parameters, now) : null;
+  if (address === null && range === null) throw new Failure(40011);
+  for (const { apiUser, list: one } of lists) {
+    if (address !== null) {
+      const rows = await findOptOuts(deps.db, one.id, address.normalised);
+      const isLive = (row: OptOutRecord) =>
+        row.address !== null && row.removed_at === null && (row.expires_at === null || row.expires_at > now);
+      yield { apiUser, rows: rows.filter(isLive) };
+    } else if (range !== null) {
+      const between = { ...range, at: now };
+      for await (const rows of optOutsBetween(deps.db, one.id, between)) yield { apiUser, rows };
+    }
+  }
+}
+
+/**
+ * @returns null where none is given.
+ * @throws Failure 40012
+ */
+function emailOf(parameters: URLSearchParams): Address | null {
+  const text = parameters.get('email') ?? '';
+  if (text.trim() === '') return null;
+  const result = parseAddress(text, { query: true });
+  if (!result.ok) throw new Failure(40012);
+  return result.address;
+}
+
+/** @throws Failure 40015 */
+function labelsOf(parameters: URLSearchParams): (row: OptOutRecord) => boolean {
+  const ids = partsOf(parameters.get('labelIdList'));
+  if (ids.some((id) => !/^\d{1,10}$/.test(id))) throw new Failure(40015);
+  const names = partsOf(parameters.get('labelNameList'));
+  if (ids.length + names.length === 0) return () => true;
+  const wanted = new Set([...ids.map(Number), ...names.map(labelIdOf)]);
+  return (row) => {
+    const tag = row.tag.toString();
+    return wanted.has(labelIdOf(tag === EVERYTHING ? '' : tag));
+  };
+}
