@@ -22,7 +22,7 @@ interface LoggedError {
 }
 
 /** @param depth how many causes are followed. */
-export function errorForLog(error: unknown, depth = 3): LoggedError | { message: string } {
+function errorForLog(error: unknown, depth = 3): LoggedError | { message: string } {
   if (!(error instanceof Error)) return { message: masked(String(error)) };
   const { code, errno } = error as { code?: unknown; errno?: unknown };
   const cause = error.cause instanceof Error && depth > 0 ? errorForLog(error.cause, depth - 1) : undefined;

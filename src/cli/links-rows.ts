@@ -38,7 +38,7 @@ interface Writer {
 }
 
 const bom = '\u00EF\u00BB\u00BF';
-export const linkColumn = 'link';
+const linkColumn = 'link';
 
 /**
  * Gives each row of a CSV (or each line of a text) its link. What comes in goes out as it was, octet by

@@ -204,5 +204,6 @@ function wordsOf(error: unknown): string {
 }
 
 function shown(text: string): string {
-  return JSON.stringify(text.slice(0, 40));
+  // What is no manifest may be a file of addresses.
+  return text.includes('@') ? 'with an @ in it' : JSON.stringify(text.slice(0, 40));
 }

@@ -34,7 +34,7 @@ const timeOctets = 6;
 export const recipientOctets = hashOctets + timeOctets;
 
 /** How long rows are kept: longer than any window that can be set. */
-export const arrivalsKeptMs = 25 * 60 * 60_000;
+const arrivalsKeptMs = 25 * 60 * 60_000;
 
 /** Rows that one look at the other nodes takes in: more nodes than that have not seen one client lately. */
 const mostOthers = 500;
@@ -44,7 +44,7 @@ export function hashOf(addressKey: Buffer): string {
   return addressKey.toString('latin1', 0, hashOctets);
 }
 
-export function encodeRecipients(recipients: Recipients): Buffer {
+function encodeRecipients(recipients: Recipients): Buffer {
   const octets = Buffer.alloc(recipients.size * recipientOctets);
   let place = 0;
   for (const [hash, at] of recipients) {
@@ -56,7 +56,7 @@ export function encodeRecipients(recipients: Recipients): Buffer {
 }
 
 /** What is cut off at the end is passed over. */
-export function decodeRecipients(octets: Buffer): Recipients {
+function decodeRecipients(octets: Buffer): Recipients {
   const recipients: Recipients = new Map();
   for (let place = 0; place + recipientOctets <= octets.length; place += recipientOctets) {
     const at = octets.readUIntBE(place + hashOctets, timeOctets);

@@ -7,6 +7,7 @@ import { auditErasedPeople } from './audit-erased.js';
 import { auditImports } from './audit-imports.js';
 import { auditNumbers } from './audit-numbers.js';
 import { auditOptOuts } from './audit-opt-outs.js';
+import { auditReferences } from './audit-references.js';
 import type { FeedMark } from './audit-row.js';
 import { sliceRows } from './audit-slices.js';
 import { columnsOf, reprintedWhitelist, type ListSettings } from './list-settings.js';
@@ -49,56 +50,6 @@ export async function* audit(db: Db, at = Date.now()): AsyncGenerator<Breach, Au
   yield* auditCaps(db);
   yield* auditImports(db);
   return { lists, optOuts };
-}
-
-/** Whose ids have to be found where: nothing that these name is ever deleted. */
-const references: [table: string, column: string, target: string][] = [
-  ['lists', 'account_id', 'accounts'],
-  ['mailers', 'account_id', 'accounts'],
-  ['tags', 'list_id', 'lists'],
-  ['link_keys', 'list_id', 'lists'],
-  ['access_keys', 'mailer_id', 'mailers'],
-  ['grants', 'mailer_id', 'mailers'],
-  ['grants', 'list_id', 'lists'],
-  ['list_counts', 'list_id', 'lists'],
-  ['arrivals', 'account_id', 'accounts'],
-  ['blocks', 'account_id', 'accounts'],
-  ['bursts', 'account_id', 'accounts'],
-  ['erased_people', 'account_id', 'accounts'],
-  ['credentials', 'account_id', 'accounts'],
-  ['credential_lists', 'list_id', 'lists'],
-  ['list_names', 'list_id', 'lists'],
-  ['downloads', 'list_id', 'lists'],
-  ['downloads', 'mailer_id', 'mailers'],
-];
-
-async function* auditReferences(db: Db): AsyncGenerator<Breach> {
-  for (const [table, column, target] of references) {
-    for (let after = 0; ;) {
-      const ids = (await db(table)
-        .distinct(column)
-        .where(column, '>', after)
-        .orderBy(column)
-        .limit(sliceRows)
-        .pluck(column)) as number[];
-      const found = new Set<number>(await db(target).whereIn('id', ids).pluck('id'));
-      for (const id of ids.filter((one) => !found.has(one))) {
-        yield { code: 'reference', table, description: `${column} ${id} is in no row of ${target}` };
-      }
-      after = ids.at(-1) ?? 0;
-      if (ids.length < sliceRows) break;
-    }
-  }
-  const strangers: { mailer_id: number; list_id: number }[] = await db('grants')
-    .join('mailers', 'mailers.id', 'grants.mailer_id')
-    .join('lists', 'lists.id', 'grants.list_id')
-    .whereNot('mailers.account_id', db.ref('lists.account_id'))
-    .limit(sliceRows)
-    .select('grants.mailer_id', 'grants.list_id');
-  for (const { mailer_id, list_id } of strangers) {
-    const description = `mailer ${mailer_id} is granted list ${list_id} of another account`;
-    yield { code: 'account', table: 'grants', description };
-  }
 }
 
 interface SettingsRow extends Record<string, unknown> {

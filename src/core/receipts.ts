@@ -47,17 +47,6 @@ export function receiptText(number: Buffer): string {
   return text.replace(/(.{4})(?=.)/g, '$1-');
 }
 
-/** @returns null for what `receiptText` has not printed; letters of either case, any hyphens and spaces. */
-export function readReceiptText(text: string): Buffer | null {
-  const plain = text.toUpperCase().replace(/[-\s]/g, '').replace(/[IL]/g, '1').replace(/O/g, '0');
-  if (!/^[0-9A-F][0-9A-HJKMNP-TV-Z]{12}$/.test(plain)) return null;
-  const value = [...plain].reduce((sum, digit) => sum * 32n + BigInt(digits.indexOf(digit)), 0n);
-  if (value >= 1n << 64n) return null;
-  const number = Buffer.alloc(8);
-  number.writeBigUInt64BE(value);
-  return number;
-}
-
 const headLength = 4 + 8 + 8 + 16;
 
 /**

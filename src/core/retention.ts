@@ -41,8 +41,8 @@ const listsAtOnce = 20;
 
 /**
  * Goes on with the pass through all opt-outs, which begins anew each day: takes the IP addresses off those that
- * are old enough, deletes old tombstones, and erases what an import has brought of erased people. By slices of the primary key, with the place remembered, since
- * the hot table has no index on times. What a process that was killed has not noted is done once more.
+ * are old enough, deletes old tombstones, and erases what an import has brought of erased people. By slices of
+ * the primary key, with the place remembered, since the hot table has no index on times. What a process that was killed has not noted is done once more.
  *
  * @param rowsAtOnce rows a call: some milliseconds on both engines.
  * @returns whether the pass goes on; false where it has come to its end, or the next one is not due.

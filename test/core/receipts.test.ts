@@ -8,7 +8,6 @@ import {
   newReceiptNumber,
   noteReason,
   openReceipt,
-  readReceiptText,
   receiptOf,
   receiptText,
   sealReceipt,
@@ -53,14 +52,13 @@ describe('Receipts', () => {
         const number = Buffer.from(octets);
         const text = receiptText(number);
         assert.match(text, /^[0-9A-F][0-9A-HJKMNP-TV-Z]{3}(-[0-9A-HJKMNP-TV-Z]{1,4}){3}$/);
-        assert.deepEqual(readReceiptText(text), number);
-        assert.deepEqual(
-          readReceiptText(` ${text.toLowerCase().replaceAll('-', '').replaceAll('0', 'o')}`),
-          number,
+        const value = [...text.replaceAll('-', '')].reduce(
+          (sum, digit) => sum * 32n + BigInt('0123456789ABCDEFGHJKMNPQRSTVWXYZ'.indexOf(digit)),
+          0n,
         );
+        assert.equal(value, number.readBigUInt64BE(), 'no two numbers look alike');
       }),
     );
-    assert.equal(readReceiptText('not a receipt'), null);
   });
 
   it('come back out of what seals them, for 30 minutes, and out of nothing else', async () => {
