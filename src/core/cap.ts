@@ -114,10 +114,11 @@ async function fatesOf(db: Db, list: CappedList, rows: readonly NumberedRow[]): 
   const hashes = rows.flatMap(({ counted, sha256 }) => (counted === sha256Only && sha256 ? [sha256] : []));
   const erased = await findErasedHashes(db, list.account_id, hashes);
   const fates: Fate[] = [];
-  for (const { counted, sha256, recorded_at, last_at, feed_number } of rows) {
+  for (const { counted, sha256, recorded_at, last_at, repeats, feed_number } of rows) {
     const isErased = counted === erasedPerson || (sha256 !== null && erased.has(sha256.toString('hex')));
     // It had its number already when it was recorded for the last time: by an import, too, which is no repeat.
-    const isAgain = last_at > recorded_at && (await numberBefore(db, last_at)) >= feed_number;
+    const isRepeated = repeats > 0 || last_at > recorded_at;
+    const isAgain = isRepeated && (await numberBefore(db, last_at)) >= feed_number;
     if (counted === 0 || isErased) fates.push('stays');
     else fates.push(isAgain ? 'goes to the end' : 'leaves');
   }
