@@ -1,4 +1,4 @@
-import { countOverCap } from '../core/cap.js';
+import { countOverCap } from '../core/cap-moves.js';
 import type { DownloadRow } from '../core/downloads.js';
 import type { ListCounts } from '../core/feed.js';
 import { explainNetwork, type Network } from '../core/ip-whitelist.js';
