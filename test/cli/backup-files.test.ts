@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { openBackup } from '../../src/core/backup-file.js';
 import { checkSecret } from '../../src/core/secret.js';
 import { Refused } from '../../src/errors.js';
@@ -105,12 +105,25 @@ describe('signoff restore', function () {
 
     it('of which one bit was changed, wherever that was', async () => {
       const octets = whole();
+      const text = gunzipSync(octets);
+      let refused = 0;
+      let tried = 0;
       // Octets 4 to 9 of a gzip tell when and where it was made.
       for (let at = 10; at < octets.length; at += 7) {
         const changed = Buffer.from(octets);
         changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
-        await assert.rejects(read(changed), isRefusal, `changed at ${at}`);
+        tried++;
+        try {
+          await read(changed);
+        } catch (error) {
+          assert.ok(isRefusal(error), `changed at ${at}: ${String(error)}`);
+          refused++;
+          continue;
+        }
+        // Some bits of a gzip mean nothing: the filling before an octet's end, the code of what never occurs.
+        assert.ok(gunzipSync(changed).equals(text), `changed at ${at}`);
       }
+      assert.ok(refused > tried * 0.95, `${refused} of ${tried} were refused`);
     });
 
     it('whose lines were changed, with a gzip that fits', async () => {
