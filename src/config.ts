@@ -79,6 +79,7 @@ const environment = z.object({
   RECORD_QUEUE_ROWS: wholeNumber(1000, 1_000_000).default(20_000),
   DOWNLOADS_AT_ONCE: wholeNumber(1, 100).default(8),
   RECIPIENT_REQUESTS_PER_MINUTE: wholeNumber(10, 1_000_000).default(1200),
+  API_REQUESTS_PER_MINUTE: wholeNumber(10, 1_000_000).default(6000),
   ATTACK_RECIPIENTS: wholeNumber(2, 1000).default(100),
   ATTACK_WINDOW_SECONDS: wholeNumber(10, 86_400).default(600),
   BLOCK_SECONDS: wholeNumber(10, 604_800).default(3600),
@@ -109,6 +110,7 @@ export interface Config {
   readonly recordQueueRows: number;
   readonly downloadsAtOnce: number;
   readonly recipientRequestsPerMinute: number;
+  readonly apiRequestsPerMinute: number;
   readonly attackRecipients: number;
   readonly attackWindowMs: number;
   readonly blockMs: number;
@@ -163,6 +165,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     recordQueueRows: e.RECORD_QUEUE_ROWS,
     downloadsAtOnce: e.DOWNLOADS_AT_ONCE,
     recipientRequestsPerMinute: e.RECIPIENT_REQUESTS_PER_MINUTE,
+    apiRequestsPerMinute: e.API_REQUESTS_PER_MINUTE,
     attackRecipients: e.ATTACK_RECIPIENTS,
     attackWindowMs: e.ATTACK_WINDOW_SECONDS * 1000,
     blockMs: e.BLOCK_SECONDS * 1000,

@@ -58,6 +58,7 @@ const bad: Record<string, string[]> = {
   RECORD_QUEUE_ROWS: ['999', '1000001'],
   DOWNLOADS_AT_ONCE: ['0', '101'],
   RECIPIENT_REQUESTS_PER_MINUTE: ['9', '1000001', '-1'],
+  API_REQUESTS_PER_MINUTE: ['9', '1000001', 'none'],
   ATTACK_RECIPIENTS: ['0', '1', '1001', 'off'],
   ATTACK_WINDOW_SECONDS: ['9', '86401', '10m'],
   BLOCK_SECONDS: ['9', '604801', '1h'],

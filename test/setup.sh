@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and npm does not bring: a MySQL or MariaDB server, which the tests run
-# privately, and Chromium. What is there already is left alone, so this can be run any number of times.
+# privately, Chromium, and 7-Zip, which opens the ZIP files. What is there already is left alone, so this can be run any number of times.
 set -euo pipefail
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -14,6 +14,7 @@ has_any() {
 
 has_server() { has_any mariadbd mysqld; }
 has_browser() { has_any chromium chromium-browser google-chrome google-chrome-stable; }
+has_zip() { has_any 7z 7zz; }
 
 # Without these the tests skip what needs them. That is for the person at this machine to weigh; a
 # build machine must not.
@@ -26,8 +27,9 @@ stop_short() {
 packages=()
 has_server || packages+=(mariadb-server)
 has_browser || packages+=(chromium)
+has_zip || packages+=(7zip)
 if [[ ${#packages[@]} -eq 0 ]]; then
-  echo 'test:setup: a database server and a browser are here; nothing to install'
+  echo 'test:setup: a database server, a browser and 7-Zip are here; nothing to install'
   exit 0
 fi
 
@@ -58,3 +60,4 @@ fi
 
 has_server || stop_short 'there is still no database server'
 has_browser || stop_short 'there is still no browser'
+has_zip || stop_short 'there is still no 7-Zip'
