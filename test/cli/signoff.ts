@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
+import { folderOfTests } from '../support/engine.js';
 import { programArguments } from '../support/program.js';
 
 export interface Ran {
@@ -30,7 +30,7 @@ process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive:
 
 /** An empty folder that goes away with this process. */
 export function emptyFolder(): string {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'signoff-cli-'));
+  const folder = mkdtempSync(path.join(folderOfTests, 'signoff-cli-'));
   folders.push(folder);
   return folder;
 }

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { rotateAccessKey } from '../../src/core/access-keys.js';
-import { getFeed, hasPendingChanges } from '../../src/core/feed.js';
+import { getBulkRemoval } from '../../src/core/bulk-removals.js';
+import { getCounts, getFeed, hasPendingChanges } from '../../src/core/feed.js';
 import { createList, type List } from '../../src/core/lists.js';
 import { createMailer, grantList } from '../../src/core/mailers.js';
 import { migratedDatabase, rowsOfList, type TestDatabase } from '../support/core.js';
+import { engine } from '../support/engine.js';
+import { insertManyRows } from '../support/many-rows.js';
 import { startLoad, type Ledger, type Load } from '../support/ledger.js';
 import { spawnRunningService, type SpawnedService } from '../support/spawned-service.js';
 import { until } from '../support/service.js';
@@ -24,7 +28,7 @@ describe('The service, under load', () => {
   let load: Load | undefined;
 
   beforeEach(async () => {
-    test = await migratedDatabase();
+    test = await migratedDatabase({ folder: os.tmpdir() });
     const actor = 'test';
     const sure = { actor, confirmPrivate: true };
     list = await createList(test.db, 1, { name: 'Acme News', ipWhitelist: '127.0.0.1' }, sure);
@@ -101,6 +105,46 @@ describe('The service, under load', () => {
     );
     assert.ok(ledger.breaks >= connections, 'it was killed in the middle of requests');
     assert.deepEqual([...new Set(ledger.refusals)], [], 'all else was acknowledged');
+  });
+
+  it('carries a removal of all of a list out, and back, however often it is killed', async function () {
+    this.timeout(120_000);
+    // Some slices each, of which a life of the service sees one or two.
+    const count = engine === 'sqlite' ? 6000 : 20_000;
+    await insertManyRows(test.url, list.id, count);
+    const row = { account_id: 1, list_id: list.id, kind: 'all', at: Date.now(), actor: 'test' };
+    const [id = 0] = await test.db('bulk_removals').insert({ ...row, state: 'removing', carried_at: row.at });
+    const changed = async (counter: 'optOuts' | 'restored') => (await getBulkRemoval(test.db, id))[counter];
+    for (const [counter, end] of [
+      ['optOuts', 'removed'],
+      ['restored', 'restored'],
+    ] as const) {
+      for (let kill = 1; kill <= 3; kill++) {
+        service = await start();
+        const before = await changed(counter);
+        await until('some more is done', async () => (await changed(counter)) > before);
+        service.process.kill('SIGKILL');
+        await once(service.process, 'exit');
+        // Otherwise the next keeper waits for it to run out.
+        await test.db('leases').where({ name: 'keeper' }).update({ expires_at: 0 });
+      }
+      assert.ok((await changed(counter)) < count, 'it was killed in the middle');
+      service = await start();
+      await until('it is over', async () => (await getBulkRemoval(test.db, id)).state === end);
+      await until('everything is numbered', async () => !(await hasPendingChanges(test.db, list.id)));
+      assert.equal(await changed(counter), count, 'each row once');
+      const { addresses } = await getCounts(test.db, list.id);
+      assert.equal(addresses, end === 'removed' ? 0 : count);
+      const given = await downloaded(service, '');
+      assert.equal(given.length, addresses);
+      await service.stop();
+      if (end === 'restored') return;
+      const times = { position: null, finished_at: null, restored_at: Date.now(), restored_by: 'test' };
+      await test
+        .db('bulk_removals')
+        .where({ id })
+        .update({ state: 'restoring', ...times });
+    }
   });
 
   it('would be seen to lose something if it acknowledged before it has recorded', async () => {

@@ -8,7 +8,7 @@ import type { OptOut, OptOutRecord } from '../../src/core/opt-outs.js';
 import type { Knex } from 'knex';
 import { connect, type Db } from '../../src/db/connect.js';
 import { migrate } from '../../src/db/migrate.js';
-import { freshDatabaseUrl } from './engine.js';
+import { freshMigratedDatabase } from './template.js';
 
 export interface TestDatabase {
   readonly db: Db;
@@ -22,9 +22,17 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-/** A fresh database of this run's engine with all tables, and nobody at work on it. */
-export async function migratedDatabase({ timeoutMs = 10_000, poolSize = 10 } = {}): Promise<TestDatabase> {
-  const database = await freshDatabaseUrl();
+/**
+ * A fresh database of this run's engine with all tables, and nobody at work on it.
+ *
+ * @param options.folder that SQLite's is made in; tests of crashes name one on a disk.
+ */
+export async function migratedDatabase({
+  timeoutMs = 10_000,
+  poolSize = 10,
+  folder,
+}: { timeoutMs?: number; poolSize?: number; folder?: string } = {}): Promise<TestDatabase> {
+  const database = await freshMigratedDatabase(folder);
   const pools: Db[] = [];
   const transactions: Knex.Transaction[] = [];
   const open = (options: { timeoutMs?: number; poolSize?: number } = {}) => {

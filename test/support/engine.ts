@@ -7,6 +7,9 @@ import { createConnection } from 'mysql2/promise';
 /** The engine that this run of the tests is on; `npm test` runs them once on each. */
 export const engine = engineAskedFor();
 
+/** Where SQLite's files stand; `npm test` names a folder in memory, where there is one with enough room. */
+export const folderOfTests = process.env.SIGNOFF_TEST_FOLDER || os.tmpdir();
+
 let databasesMade = 0;
 
 export interface FreshDatabase {
@@ -19,9 +22,11 @@ export interface FreshDatabase {
 /**
  * An empty database of this run's engine, which nobody else uses: a file in a folder of its own, or
  * `signoff_test_<pid>_<n>` on the server of SIGNOFF_TEST_MYSQL_URL.
+ *
+ * @param folder that SQLite's is made in; tests of crashes name one on a disk.
  */
-export async function freshDatabaseUrl(): Promise<FreshDatabase> {
-  return engine === 'sqlite' ? freshSqliteDatabase() : freshMysqlDatabase();
+export async function freshDatabaseUrl(folder = folderOfTests): Promise<FreshDatabase> {
+  return engine === 'sqlite' ? freshSqliteDatabase(folder) : freshMysqlDatabase();
 }
 
 /**
@@ -35,8 +40,8 @@ export function skipBecause(context: Mocha.Context, reason: string): never {
   return context.skip();
 }
 
-async function freshSqliteDatabase(): Promise<FreshDatabase> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'signoff-test-'));
+async function freshSqliteDatabase(parent: string): Promise<FreshDatabase> {
+  const folder = await mkdtemp(path.join(parent, 'signoff-test-'));
   return {
     url: `sqlite://${path.join(folder, 'signoff.db')}`,
     drop: () => rm(folder, { recursive: true, force: true }),

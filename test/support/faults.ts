@@ -3,8 +3,9 @@ import { createConnection } from 'mysql2/promise';
 import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { sqlitePath } from '../../src/db/sqlite.js';
-import { engine, freshDatabaseUrl } from './engine.js';
+import { engine } from './engine.js';
 import { startTestService, until, type TestService } from './service.js';
+import { freshMigratedDatabase } from './template.js';
 
 /** Ends a fault; the service has to mend by itself then. */
 export type Mend = () => Promise<void>;
@@ -48,7 +49,7 @@ export async function startFragileService(env: Record<string, string> = {}): Pro
     const service = await startTestService(env);
     return { ...service, loseDatabase: () => hideTables(service.databaseUrl) };
   }
-  const database = await freshDatabaseUrl();
+  const database = await freshMigratedDatabase();
   const proxy = await startProxy(new URL(database.url));
   const service = await startTestService({ ...env, DATABASE_URL: proxy.url });
   return {

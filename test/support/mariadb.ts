@@ -38,12 +38,16 @@ export function hasDatabaseServer(): boolean {
  * keep what it acknowledges. It ends with this process, unless that one is killed the hard way.
  *
  * @param more settings for the server's command line, which win over ours.
+ * @param parent that its folder is made in.
  * @throws Error with the end of the server's log, where it did not come up within a minute.
  */
-export async function startPrivateDatabase(more: readonly string[] = []): Promise<PrivateDatabase> {
+export async function startPrivateDatabase(
+  more: readonly string[] = [],
+  parent = os.tmpdir(),
+): Promise<PrivateDatabase> {
   const program = findProgram('mariadbd', 'mysqld');
   if (program === null) throw new Error('no MariaDB or MySQL server here; npm run test:setup installs one');
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'signoff-db-'));
+  const folder = await mkdtemp(path.join(parent, 'signoff-db-'));
   let server: ChildProcess | undefined;
 
   const removeAll = () => {

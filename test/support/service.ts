@@ -7,7 +7,7 @@ import { createList, type List } from '../../src/core/lists.js';
 import { createMailer, grantList, type Mailer } from '../../src/core/mailers.js';
 import { createLog } from '../../src/log.js';
 import { startService, type Service } from '../../src/service.js';
-import { freshDatabaseUrl } from './engine.js';
+import { freshMigratedDatabase } from './template.js';
 
 export interface TestService extends Service {
   /** `http://127.0.0.1:port`. */
@@ -23,10 +23,12 @@ export interface TestService extends Service {
 /**
  * The whole service on a fresh database of this run's engine, on a free port of loopback.
  *
- * @param env more of the environment, as `npm start` would read it.
+ * @param env more of the environment, as `npm start` would read it; its DATABASE_URL is somebody else's to drop.
  */
 export async function startTestService(env: Record<string, string> = {}): Promise<TestService> {
-  const database = await freshDatabaseUrl();
+  const { DATABASE_URL: given } = env;
+  const database =
+    given === undefined ? await freshMigratedDatabase() : { url: given, drop: () => Promise.resolve() };
   const logged: string[] = [];
   const log = createLog('debug', { write: (line: string) => void logged.push(line) });
   const config = readConfig({
