@@ -2,6 +2,7 @@ import { engineOf, retrying, type Db } from '../db/connect.js';
 import { entryKeysOf, md5Of } from './address.js';
 import { findErased, hashesOfForms, noteErased, type Hashes } from './erased-people.js';
 import { noteChange } from './history.js';
+import { eraseFromRefusals } from './import-refusals.js';
 import type { OptOutRecord } from './opt-outs.js';
 import { listsWith, type NamedList } from './people.js';
 
@@ -30,6 +31,7 @@ export async function* erasePerson(
   { actor, at = Date.now(), retryMs }: { actor: string; at?: number; retryMs: number },
 ): AsyncGenerator<ErasedFromList> {
   await retrying(db, retryMs, () => noteErased(db, accountId, normalised, at));
+  await retrying(db, retryMs, async () => void (await eraseFromRefusals(db, accountId, normalised)));
   const slices = listsWith(db, accountId, normalised);
   for await (const lists of slices) {
     for (const list of lists) {
@@ -147,6 +149,8 @@ async function addForm(trx: Db, rows: readonly OptOutRecord[], { md5, sha256 }: 
     source: row.source,
     expires_at: row.expires_at,
     removed_at: row.removed_at,
+    // So that taking the removal back brings this back as well.
+    removal_id: row.removal_id,
   }));
   for (let i = 0; i < entries.length; i += rowsAtOnce) {
     const insert = trx('opt_outs')

@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.js';
+import { takeBackMs } from './restore-removal.js';
 import type { Retention } from './retention.js';
 
 interface LogRow {
@@ -18,9 +19,14 @@ const rowsAtOnce = 500;
 export async function forgetOldLogs(db: Db, at: number, { ipMs, historyMs }: Retention): Promise<boolean> {
   let isMore = await forgetDownloadIps(db, at - ipMs);
   if (historyMs === null) return isMore;
-  for (const table of ['downloads', 'history']) {
+  for (const [table, keptMs] of [
+    ['downloads', historyMs],
+    ['history', historyMs],
+    // What can be taken back is not forgotten.
+    ['bulk_removals', Math.max(historyMs, 2 * takeBackMs)],
+  ] as const) {
     const rows = await db<LogRow>(table).orderBy('id').limit(rowsAtOnce).select('id', 'at');
-    const old = rows.filter((row) => row.at < at - historyMs).map(({ id }) => id);
+    const old = rows.filter((row) => row.at < at - keptMs).map(({ id }) => id);
     if (old.length > 0) await db(table).whereIn('id', old).delete();
     if (old.length === rowsAtOnce) isMore = true;
   }

@@ -2,6 +2,7 @@ import { engineOf, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
 import { numberBefore } from './feed.js';
 import type { OptOutRecord } from './opt-outs.js';
+import { asItCounts, removalsUnderWay } from './removals-under-way.js';
 
 export interface Between {
   /** When they left: from then on, and before then; UTC milliseconds. */
@@ -27,7 +28,10 @@ export async function* optOutsBetween(
   between: Between,
 ): AsyncGenerator<OptOutRecord[]> {
   const seen = new Set<string>();
-  const fresh = (rows: readonly OptOutRecord[]) => rows.filter((row) => stands(row, between));
+  // Read first: what is carried out meanwhile is then seen in its rows.
+  const underWay = await removalsUnderWay(db, [listId]);
+  const fresh = (rows: readonly OptOutRecord[]) =>
+    rows.map((row) => asItCounts(row, underWay)).filter((row) => stands(row, between));
   let after = await numberBefore(db, between.from);
   for await (const rows of numberedFrom(db, listId, after)) {
     after = rows.at(-1)?.feed_number ?? after;

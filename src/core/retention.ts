@@ -2,6 +2,7 @@ import { engineOf, type Db } from '../db/connect.js';
 import { behind } from './audit-slices.js';
 import { eraseImported } from './erasure.js';
 import { purgeTombstones, type Tombstone } from './purge.js';
+import { takeBackMs } from './restore-removal.js';
 
 /** How long what is kept for a time alone stays: milliseconds. */
 export interface Retention {
@@ -28,6 +29,7 @@ interface RetainedRow {
   readonly tag: Buffer;
   readonly recorded_at: number;
   readonly removed_at: number | null;
+  readonly removal_id: number | null;
   readonly feed_number: number | null;
   readonly has_ip: number;
   /** The address, where an import brought it. */
@@ -38,6 +40,8 @@ const name = 'retention';
 const betweenPassesMs = 24 * 3_600_000;
 /** Where lists are short: so many of them a call, each being a query or two. */
 const listsAtOnce = 20;
+/** How long the taking back of a removal may take. */
+const restoringMs = 24 * 3_600_000;
 
 /**
  * Goes on with the pass through all opt-outs, which begins anew each day: takes the IP addresses off those that
@@ -59,7 +63,8 @@ export async function retainOptOuts(
   for (let lists = 0; lists < listsAtOnce && left > 0 && pass.ended_at === null; lists++) {
     const rows = await rowsBehind(db, pass, left);
     await forgetIps(db, pass.list_id, rows, at - retention.ipMs);
-    await purgeTombstones(db, pass.list_id, rows.filter(isTombstone), at - retention.tombstonesMs);
+    const tombstones = rows.filter((row) => isTombstone(row, at));
+    await purgeTombstones(db, pass.list_id, tombstones, at - retention.tombstonesMs);
     await eraseImported(
       db,
       pass.list_id,
@@ -74,8 +79,10 @@ export async function retainOptOuts(
   return pass.ended_at === null;
 }
 
-function isTombstone(row: RetainedRow): row is RetainedRow & Tombstone {
-  return row.removed_at !== null && row.feed_number !== null;
+/** What a bulk removal took may still be taken back, or be coming back. */
+function isTombstone(row: RetainedRow, at: number): row is RetainedRow & Tombstone {
+  if (row.removed_at === null || row.feed_number === null) return false;
+  return row.removal_id === null || row.removed_at < at - takeBackMs - restoringMs;
 }
 
 const listStart = { address_key: Buffer.alloc(0), tag: Buffer.alloc(0) };
@@ -104,7 +111,7 @@ function rowsBehind(db: Db, pass: Pass, limit: number): Promise<RetainedRow[]> {
     .modify(behind, 'o', pass)
     .orderBy(['o.address_key', 'o.tag'])
     .limit(limit)
-    .select('address_key', 'tag', 'recorded_at', 'removed_at', 'feed_number')
+    .select('address_key', 'tag', 'recorded_at', 'removed_at', 'removal_id', 'feed_number')
     .select(
       db.raw(
         "CASE WHEN ip IS NULL THEN 0 ELSE 1 END AS has_ip, CASE WHEN source = 'import' THEN address END AS imported",

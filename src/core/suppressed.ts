@@ -2,19 +2,32 @@ import type { Db } from '../db/connect.js';
 import { entryKeysOf } from './address.js';
 import { listsThatCount } from './global-list.js';
 import { EVERYTHING, LIVE, type OptOutRecord } from './opt-outs.js';
+import { asItCounts, removalsUnderWay, removedAtOf, type RemovableRow } from './removals-under-way.js';
 
 /** Whom a list's mail must not reach: the questions that are asked about single addresses. */
 
 /**
  * All that a list holds of an address, removed rows included, one row a tag. Finds hash-only entries as
- * well: by MD5, and by SHA-256. What the global list holds is not among it.
+ * well: by MD5, and by SHA-256. What the global list holds is not among it. What a removal under way is still to
+ * take counts as removed.
  */
 export async function findOptOuts(db: Db, listId: number, normalised: string): Promise<OptOutRecord[]> {
+  return findOptOutsOf(db, listId, [normalised]);
+}
+
+/** The same of many addresses, at most 1,000. */
+export async function findOptOutsOf(
+  db: Db,
+  listId: number,
+  normalised: readonly string[],
+): Promise<OptOutRecord[]> {
+  // Read first: what is carried out meanwhile is then seen in its rows.
+  const underWay = await removalsUnderWay(db, [listId]);
   const rows = await db<OptOutRecord>('opt_outs')
     .where({ list_id: listId })
-    .whereIn('address_key', entryKeysOf(normalised))
+    .whereIn('address_key', normalised.flatMap(entryKeysOf))
     .orderBy('tag');
-  return rows;
+  return rows.map((row) => asItCounts(row, underWay));
 }
 
 interface Asked {
@@ -54,25 +67,32 @@ export async function findSuppressed(
 ): Promise<Map<string, ReadonlySet<number>>> {
   const keys = normalised.map(entryKeysOf);
   const tags = [...new Set([EVERYTHING, tag])].map((text) => Buffer.from(text));
+  const listIds = await listsThatCount(db, listId);
+  const underWay = await removalsUnderWay(db, listIds);
   // A SELECT a list: one over both would be too much for the range optimizer where there are many keys.
-  const queries = (await listsThatCount(db, listId)).map((id) =>
+  const queries = listIds.map((id) =>
     db('opt_outs')
       .where({ list_id: id })
       .whereIn('address_key', keys.flat())
       .whereIn('tag', tags)
-      .whereRaw(LIVE, [at])
-      .select('list_id', 'address_key'),
+      .modify((query) => {
+        if (underWay.length === 0) void query.whereRaw(LIVE, [at]);
+      })
+      .select('list_id', 'address_key', 'last_at', 'expires_at', 'removed_at', 'removal_id'),
   );
-  const rows = (await db.unionAll(queries)) as { list_id: number; address_key: Buffer }[];
+  const found = (await db.unionAll(queries)) as (RemovableRow & { address_key: Buffer })[];
+  const rows = found.filter(
+    (row) => (row.expires_at === null || row.expires_at > at) && removedAtOf(row, underWay) === null,
+  );
   const listsByKey = new Map<string, Set<number>>();
   for (const { list_id, address_key } of rows) {
     const key = address_key.toString('hex');
     listsByKey.set(key, (listsByKey.get(key) ?? new Set()).add(list_id));
   }
-  const found = new Map<string, ReadonlySet<number>>();
+  const suppressed = new Map<string, ReadonlySet<number>>();
   normalised.forEach((address, i) => {
     const lists = (keys[i] ?? []).flatMap((key) => [...(listsByKey.get(key.toString('hex')) ?? [])]);
-    if (lists.length > 0) found.set(address, new Set(lists));
+    if (lists.length > 0) suppressed.set(address, new Set(lists));
   });
-  return found;
+  return suppressed;
 }

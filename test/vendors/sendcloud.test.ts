@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import request from 'supertest';
+import { createAccount } from '../../src/core/accounts.js';
+import { bulkRemovalsOfList } from '../../src/core/bulk-removals.js';
 import { createCredential } from '../../src/core/credentials.js';
+import { setGlobalList } from '../../src/core/global-list.js';
 import { nameList } from '../../src/core/list-names.js';
-import type { List } from '../../src/core/lists.js';
+import { createList, type List } from '../../src/core/lists.js';
+import { restoreRemoval } from '../../src/core/restore-removal.js';
 import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import { addTags } from '../../src/core/tags.js';
 import { optOutOf } from '../support/core.js';
@@ -196,8 +200,79 @@ describe("SendCloud's unsubscribe calls", () => {
     assert.equal(await isSuppressed(service.deps.db, list.id, 'ann@example.com'), false);
     assert.deepEqual((await call('delete', { days: '1' })).info, { count: 2 });
     assert.deepEqual(await listed({ days: '1' }), []);
-    const noted = await service.deps.db('history').where({ list_id: list.id, action: 'opt-out.removed' });
-    assert.equal(noted.length, 3);
+    const noted = (await service.deps.db('history').where({ list_id: list.id }).pluck('action')) as string[];
+    assert.deepEqual(
+      noted.filter((action) => action.endsWith('.removed')),
+      ['opt-out.removed', 'opt-outs.removed'],
+    );
+  });
+
+  it('delete what came in some days as one removal of each list, which can be taken back', async () => {
+    const { db } = service.deps;
+    const other = await makeList(service);
+    await nameList(db, other, 'sendcloud', `${apiUser}_b`, { actor: 'test' });
+    const now = Date.now();
+    const emails = Array.from({ length: 250 }, (_, i) => `p${i}@example.com`);
+    for (const { id } of [list, other]) {
+      await service.deps.recorder.record(
+        emails.map((email) => optOutOf(id, email, { createdAt: now, recordedAt: now })),
+      );
+    }
+    await record('old@example.com', { createdAt: now - 72 * hourMs, recordedAt: now });
+    const apiUserList = `${apiUser};${apiUser}_b`;
+    assert.deepEqual((await call('delete', { days: '1', apiUserList })).info, { count: 500 });
+    assert.deepEqual(await listed({ days: '1' }), []);
+    for (const { id } of [list, other]) {
+      const [removal, ...others] = await bulkRemovalsOfList(db, id);
+      assert.ok(removal !== undefined && others.length === 0);
+      assert.deepEqual([removal.kind, removal.state, removal.optOuts], ['some', 'removed', 250]);
+      assert.match(removal.actor, /^credential \d+$/);
+      assert.equal((await restoreRemoval(db, removal, { actor: 'test' })).restored, 250);
+    }
+    await record('p0@example.com', { createdAt: Date.now(), recordedAt: Date.now() });
+    assert.equal((await call('list', { days: '1', limit: '100', start: '200' })).info.count, 50);
+    assert.equal(await isSuppressed(db, list.id, 'old@example.com'), true);
+  });
+
+  it('list what the global list of the account holds under each apiUser, and leave it there', async () => {
+    const { db } = service.deps;
+    const account = await createAccount(db, 'Acme & Sons');
+    const own = await createList(db, account.id, { name: 'News' }, { actor: 'test' });
+    const never = await createList(db, account.id, { name: 'Never' }, { actor: 'test' });
+    await nameList(db, own, 'sendcloud', apiUser, { actor: 'test' });
+    await setGlobalList(db, account, never, { actor: 'test' });
+    ({ key: apiKey } = await createCredential(
+      db,
+      account.id,
+      { surface: 'sendcloud', name: 'Shop', login: apiUser, rights: ['read', 'remove'] },
+      { actor: 'test', confirmPrivate: true },
+    ));
+    const now = Date.now();
+    const times = { createdAt: now, recordedAt: now };
+    await service.deps.recorder.record([
+      optOutOf(own.id, 'ann@example.com', times),
+      optOutOf(never.id, 'ann@example.com', times),
+      optOutOf(never.id, 'bob@example.com', times),
+      optOutOf(never.id, 'eve@example.com', { ...times, expiresAt: now + 1 }),
+    ]);
+    await until('one has run out', () => Date.now() > now + 1);
+    const shown = (fields: Fields) =>
+      call('list', fields).then(({ info }) =>
+        info.dataList?.map((one) => `${String(one.email)} ${String(one.apiUser)}`).sort(),
+      );
+    assert.deepEqual(await shown({ days: '1' }), [
+      `ann@example.com ${apiUser}`,
+      `bob@example.com ${apiUser}`,
+    ]);
+    assert.deepEqual(await shown({ email: 'ann@example.com' }), [`ann@example.com ${apiUser}`]);
+    assert.deepEqual(await shown({ email: 'bob@example.com' }), [`bob@example.com ${apiUser}`]);
+
+    assert.deepEqual((await call('delete', { days: '1' })).info, { count: 1 });
+    assert.deepEqual((await call('delete', { email: 'bob@example.com' })).info, { count: 0 });
+    assert.deepEqual(await shown({ days: '1' }), [
+      `ann@example.com ${apiUser}`,
+      `bob@example.com ${apiUser}`,
+    ]);
   });
 
   const refused: [what: string, door: string, fields: Fields, code: number][] = [

@@ -1,10 +1,7 @@
 import { Router, type RequestHandler } from 'express';
-import { parseAddress, type Address } from '../../core/address.js';
-import type { List } from '../../core/lists.js';
-import { removeAddresses } from '../../core/removals.js';
+import { removeAddresses, removeMany } from '../../core/removals.js';
 import type { Credential, Right } from '../../core/credentials.js';
 import { findOptOuts } from '../../core/suppressed.js';
-import { optOutsBetween } from '../../core/opt-outs-by-time.js';
 import { EVERYTHING, type OptOutRecord } from '../../core/opt-outs.js';
 import { retrying } from '../../db/connect.js';
 import type { Deps } from '../../deps.js';
@@ -13,16 +10,8 @@ import { addressOf } from '../../http/client-address-of.js';
 import { problemOf } from '../../http/errors.js';
 import type { Surface } from '../../http/surface.js';
 import { answer, Failure, type Code } from './answers.js';
-import {
-  listsOf,
-  ownList,
-  pageOf,
-  parametersOf,
-  partsOf,
-  rangeOf,
-  surfaceName,
-  type ApiUserList,
-} from './call.js';
+import { listsOf, ownList, pageOf, parametersOf, partsOf, surfaceName } from './call.js';
+import { askedOf, countingEntries, emailOf, entriesOf } from './entries.js';
 import { labelIdOf, recordOf } from './records.js';
 import { dayStart, farFuture } from './times.js';
 
@@ -93,14 +82,15 @@ function doorOf(deps: Deps) {
     };
 }
 
-/** The entries of an address, or of some days. */
+/** The entries of an address, or of some days; those of the account's global list count as the list's own. */
 async function list({ deps, credential, parameters, now }: Call): Promise<Answer> {
   const { start, limit } = pageOf(parameters);
   const lists = await listsOf(deps, credential, partsOf(parameters.get('apiUserList')));
   const isWanted = labelsOf(parameters);
+  const asked = askedOf(parameters, now);
   const found: unknown[] = [];
   let passed = 0;
-  for await (const { apiUser, rows } of entriesOf({ deps, parameters, now }, lists)) {
+  for await (const { apiUser, rows } of countingEntries(deps.db, lists, asked, now)) {
     for (const row of rows.filter(isWanted)) {
       if (passed++ >= start && found.length < limit) found.push(recordOf(row, apiUser));
     }
@@ -136,79 +126,32 @@ async function add({ deps, credential, parameters, ip, now }: Call): Promise<Ans
   return [40401, { data: row === undefined ? {} : recordOf(row, apiUser) }];
 }
 
-/** What one transaction takes: some milliseconds on SQLite, where everyone else waits. */
-const addressesAtOnce = 100;
-
-/** Removes an address, or what was added in some days; all of it can be told from the history. */
+/**
+ * Removes an address, or what was added in some days, of the named lists alone: what the global list holds
+ * stays. Of days, all of a list is one removal, which can be taken back.
+ */
 async function remove({ deps, credential, parameters, now }: Call): Promise<Answer> {
+  const { db, config } = deps;
+  const retryMs = config.databaseTimeoutMs;
   const lists = await listsOf(deps, credential, partsOf(parameters.get('apiUserList')));
   const actor = `credential ${credential.id}`;
-  const address = emailOf(parameters);
+  const asked = askedOf(parameters, now);
   let count = 0;
-  if (address !== null) {
-    for (const { list: one } of lists) {
-      count += await removeFrom(deps, one, [address.normalised], { actor, at: now });
-    }
-    return [200, { count }];
-  }
-  for (const one of lists) {
-    for await (const { rows } of entriesOf({ deps, parameters, now }, [one])) {
-      const addresses = [...new Set(rows.map((row) => row.address?.toString() ?? ''))];
-      for (let i = 0; i < addresses.length; i += addressesAtOnce) {
-        const slice = addresses.slice(i, i + addressesAtOnce);
-        count += await removeFrom(deps, one.list, slice, { actor, at: now });
-      }
+  for (const { list: one } of lists) {
+    if (asked.address === null) {
+      const options = { actor, credentialId: credential.id, retryMs };
+      count += (await removeMany(db, one, addressesOf(entriesOf(db, one.id, asked, now)), options)).addresses;
+    } else {
+      const addresses = [asked.address.normalised];
+      count += (await retrying(db, retryMs, () => removeAddresses(db, one, addresses, { actor, at: now })))
+        .size;
     }
   }
   return [200, { count }];
 }
 
-/** @returns how many addresses went. */
-async function removeFrom(
-  { db, config }: Deps,
-  list: List,
-  addresses: readonly string[],
-  options: { actor: string; at: number },
-): Promise<number> {
-  const remove = () => removeAddresses(db, list, addresses, options);
-  return (await retrying(db, config.databaseTimeoutMs, remove)).size;
-}
-
-/**
- * The live entries that a call asks for: an address's, or else those of its days.
- *
- * @throws Failure 40011 where it names neither.
- */
-async function* entriesOf(
-  { deps, parameters, now }: Pick<Call, 'deps' | 'parameters' | 'now'>,
-  lists: readonly ApiUserList[],
-): AsyncGenerator<{ apiUser: string; rows: OptOutRecord[] }> {
-  const address = emailOf(parameters);
-  const range = address === null ? rangeOf(parameters, now) : null;
-  if (address === null && range === null) throw new Failure(40011);
-  for (const { apiUser, list: one } of lists) {
-    if (address !== null) {
-      const rows = await findOptOuts(deps.db, one.id, address.normalised);
-      const isLive = (row: OptOutRecord) =>
-        row.address !== null && row.removed_at === null && (row.expires_at === null || row.expires_at > now);
-      yield { apiUser, rows: rows.filter(isLive) };
-    } else if (range !== null) {
-      const between = { ...range, at: now };
-      for await (const rows of optOutsBetween(deps.db, one.id, between)) yield { apiUser, rows };
-    }
-  }
-}
-
-/**
- * @returns null where none is given.
- * @throws Failure 40012
- */
-function emailOf(parameters: URLSearchParams): Address | null {
-  const text = parameters.get('email') ?? '';
-  if (text.trim() === '') return null;
-  const result = parseAddress(text, { query: true });
-  if (!result.ok) throw new Failure(40012);
-  return result.address;
+async function* addressesOf(slices: AsyncIterable<readonly OptOutRecord[]>): AsyncGenerator<string[]> {
+  for await (const rows of slices) yield rows.map((row) => row.address?.toString() ?? '');
 }
 
 /** @throws Failure 40015 */
