@@ -1,8 +1,7 @@
 import { createReadStream, statSync } from 'node:fs';
 import process from 'node:process';
-import { noteChange } from '../core/history.js';
 import type { ImportOptions } from '../core/import-batch.js';
-import type { Layout, LayoutOptions } from '../core/import-layout.js';
+import { formatOf, type Layout, type LayoutOptions } from '../core/import-layout.js';
 import { textOctets } from '../core/import-octets.js';
 import { readRows } from '../core/import-rows.js';
 import { importOptOuts } from '../core/import.js';
@@ -10,10 +9,10 @@ import type { ImportState } from '../core/imports.js';
 import type { List } from '../core/lists.js';
 import type { Recorder } from '../core/recorder.js';
 import { Refused } from '../errors.js';
-import { createTeller, formatOf, refusedRowOf } from './import-told.js';
+import { createTeller, refusedRowOf } from './import-told.js';
 import type { Progress } from './progress.js';
 import type { RefusedFile } from './refused-file.js';
-import { actor, changing, type Session } from './session.js';
+import { actor, noteOfList, type Session } from './session.js';
 import { codeOf } from './whole-file.js';
 
 export interface FileImport {
@@ -53,7 +52,7 @@ export async function importFile(session: Session, job: FileImport): Promise<Fil
   const outcome = { lines: 0, layout: null as Layout | null, cutOff: null as string | null };
   let failure: FileOutcome['failure'] = null;
   let isStopped = false;
-  if (recorder !== null) await note(session, list, 'list.import-started', {});
+  if (recorder !== null) await noteOfList(session, list, 'list.import-started', {});
 
   const options: ImportOptions = {
     ...job.options,
@@ -102,20 +101,11 @@ export async function importFile(session: Session, job: FileImport): Promise<Fil
       is_whole: failure === null && outcome.cutOff === null && !isStopped,
     };
     // What was recorded is recorded, whether the database is still there to note it or not.
-    await note(session, list, 'list.imported', details).catch((error: unknown) => (failure ??= { error }));
+    await noteOfList(session, list, 'list.imported', details).catch(
+      (error: unknown) => (failure ??= { error }),
+    );
   }
   return { ...state, ...outcome, warned: teller.warned(), failure, isStopped };
-}
-
-async function note(
-  session: Session,
-  list: List,
-  action: string,
-  details: Record<string, unknown>,
-): Promise<void> {
-  await changing(session, (db) =>
-    noteChange(db, { accountId: list.accountId, listId: list.id, actor, action, details }),
-  );
 }
 
 /** @throws Refused for a file that is not there, is none, or cannot be read by its columns. */

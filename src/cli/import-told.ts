@@ -1,22 +1,12 @@
 import type { ImportWarning } from '../core/import-batch.js';
 import type { Layout } from '../core/import-layout.js';
-import type { Refusal, RowProblem } from '../core/import-rows.js';
+import type { Refusal } from '../core/import-rows.js';
+import { reasonOf } from '../core/row-faults.js';
 import { counted, warn } from './output.js';
-import { addressFaults } from './problems.js';
 import type { RefusedRow } from './refused-file.js';
 
 /** How many lines are told of each kind; all that were refused stand in their file. */
 const mostTold = 20;
-
-const rowFaults: Readonly<Record<Exclude<RowProblem, keyof typeof addressFaults>, string>> = {
-  'no-hash': 'this is no hash of the kind that the format says',
-  sha1: 'this looks like a SHA-1, which no opt-out can be compared with: MD5 or SHA-256 is needed',
-  quotes: 'its quotes do not close',
-  'too-many-fields': 'it has more fields than the first line, and which of them counts cannot be told',
-  'too-long-line': 'the line is longer than a megabyte',
-  expired: 'its opt-out ended before now',
-  'not-taken': 'the database does not take it',
-};
 
 const warnings: Readonly<Record<ImportWarning['problem'], (text: string) => string>> = {
   date: () => 'its date cannot be read: the opt-out counts from now',
@@ -27,8 +17,7 @@ const warnings: Readonly<Record<ImportWarning['problem'], (text: string) => stri
 };
 
 export function refusedRowOf({ line, problem, raw }: Refusal): RefusedRow {
-  const reason = problem in rowFaults ? rowFaults[problem as keyof typeof rowFaults] : null;
-  return { line, reason: reason ?? addressFaults[problem as keyof typeof addressFaults], raw };
+  return { line, reason: reasonOf(problem), raw };
 }
 
 /** Tells the first lines of each kind as they come, and how many more there were. */
@@ -76,10 +65,3 @@ export function layoutText(layout: Layout): string {
 }
 
 const kinds = { address: 'addresses', md5: 'MD5 hashes', sha256: 'SHA-256 hashes' } as const;
-
-/** One word for history and JSON. */
-export function formatOf(layout: Layout): string {
-  if (layout.type === 'csv') return 'csv';
-  const [only, ...others] = layout.kinds;
-  return only === undefined || others.length > 0 ? 'lines' : only;
-}

@@ -1,12 +1,12 @@
 import process from 'node:process';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { importFormats, type ImportFormat } from '../core/import-layout.js';
+import { formatOf, importFormats, type ImportFormat } from '../core/import-layout.js';
 import type { List } from '../core/lists.js';
 import { checkDurability } from '../db/connect.js';
 import { chosenList, listArgument } from './arguments.js';
 import { importFile, type FileOutcome } from './import-file.js';
 import { problemOf, recorderOf, stopsOnSignal, tagFor } from './import-run.js';
-import { formatOf, layoutText } from './import-told.js';
+import { layoutText } from './import-told.js';
 import { importManifest } from './manifest-run.js';
 import { counted, print, printJson, warn } from './output.js';
 import { createProgress } from './progress.js';
@@ -159,7 +159,7 @@ function report(
   refusedPath: string,
   options: ImportCommandOptions,
 ): void {
-  const problem = problemOf(file, outcome);
+  const problem = problemOf(file, outcome) ?? beyondEnd(file, outcome, options.fromLine);
   const isWhole = problem === null;
   if (!isWhole || outcome.refused > 0) process.exitCode = outcome.isStopped ? 130 : 1;
   if (options.json) {
@@ -180,6 +180,13 @@ function report(
     print(summaryOf(list, outcome, refusedPath, options.dryRun === true));
   }
   if (problem !== null) warn(problem);
+}
+
+/** To go on right behind the last line is no mistake: a run that was broken off may have come that far. */
+function beyondEnd(file: string, { lines }: FileOutcome, fromLine = 1): string | null {
+  if (fromLine <= lines + 1) return null;
+  const name = file === '-' ? 'Standard input' : file;
+  return `${name} has only ${counted(lines, 'line', 'lines')}: there is none to go on with from line ${fromLine}.`;
 }
 
 function summaryOf(list: List, outcome: FileOutcome, refusedPath: string, isDry: boolean): string {

@@ -6,6 +6,7 @@ import type { LayoutOptions } from './import-layout.js';
 import type { ImportRow, Refusal, RowProblem } from './import-rows.js';
 import type { List } from './lists.js';
 import type { HashedOptOut, OptOut } from './opt-outs.js';
+import { shortened } from './text.js';
 
 export interface ImportOptions extends LayoutOptions {
   /** Of rows whose own column says none; `*` is all of the mail. */
@@ -17,6 +18,10 @@ export interface ImportOptions extends LayoutOptions {
   /** For how long a batch is tried again while the database is away: milliseconds. */
   readonly patienceMs: number;
   readonly actor: string;
+  /** Each opt-out remembers it. */
+  readonly credentialId?: number | null;
+  /** How many opt-outs are written in one statement; 1,000 unless it is said. */
+  readonly batchRows?: number;
 }
 
 /** What was taken in spite of something. */
@@ -45,7 +50,7 @@ const clockSkewMs = 24 * 3_600_000;
 /** Rows on their way to the database, and what else there is to tell up to their last line. */
 export interface Batch {
   line: number;
-  readonly rows: { row: ImportRow; tag: string }[];
+  readonly rows: { row: ImportRow; tags: readonly string[] }[];
   readonly refusals: Refusal[];
   readonly warnings: ImportWarning[];
 }
@@ -68,7 +73,7 @@ export async function store(
   let taken = due.length;
   if (record !== null) {
     const refused = await patiently(options.patienceMs, async () =>
-      recordAll(await optOutsOf(db, list, due, now, options), record),
+      recordAll(await optOutsOf(db, list, due, now, options), record, options.batchRows),
     );
     const notTaken = due.filter((_, place) => refused.has(place));
     refusals.push(...notTaken.map(({ row }) => refusalOf(row, 'not-taken')));
@@ -95,13 +100,12 @@ async function optOutsOf(
   list: List,
   rows: Batch['rows'],
   now: number,
-  { patienceMs }: ImportOptions,
+  { patienceMs, credentialId = null }: ImportOptions,
 ): Promise<Placed[]> {
   const erased = await retrying(db, patienceMs, () => erasedOf(db, list.accountId, rows));
-  return rows.flatMap(({ row: { who, createdAt, expiresAt, reason }, tag }, place): Placed[] => {
+  return rows.flatMap(({ row: { who, createdAt, expiresAt, reason }, tags }, place): Placed[] => {
     const common = {
       listId: list.id,
-      tag,
       source: 'import' as const,
       createdAt: typeof createdAt === 'number' ? Math.min(createdAt, now) : now,
       recordedAt: now,
@@ -109,10 +113,12 @@ async function optOutsOf(
       isVouched: true,
     };
     const forms = erased[place];
-    if (forms) return forms.map((hashes) => ({ place, optOut: { ...common, hashes } }));
-    const whole = { ...common, reason: reason === null ? null : shortened(reason) };
+    const whole = { reason: reason === null ? null : shortened(reason, longestReason), credentialId };
     const named = who.address ? { address: who.address } : { hashes: who.hashes };
-    return [{ place, optOut: { ...whole, ...named } }];
+    return tags.flatMap((tag): Placed[] => {
+      if (forms) return forms.map((hashes) => ({ place, optOut: { ...common, tag, hashes } }));
+      return [{ place, optOut: { ...common, ...whole, ...named, tag } }];
+    });
   });
 }
 
@@ -148,13 +154,17 @@ async function erasedOf(
  * @returns the places of those that it refuses.
  * @throws what the database does, where it takes nothing at all: then it is not the rows.
  */
-async function recordAll(all: readonly Placed[], record: Record): Promise<Set<number>> {
+async function recordAll(
+  all: readonly Placed[],
+  record: Record,
+  rowsAtOnce = batchRows,
+): Promise<Set<number>> {
   const refused = new Set<number>();
   let recorded = 0;
   let failure: unknown;
 
   async function recordParts(parts: readonly Placed[]): Promise<void> {
-    if (parts.length <= batchRows) {
+    if (parts.length <= rowsAtOnce) {
       try {
         await record(parts.map(({ optOut }) => optOut));
         recorded += parts.length;
@@ -200,15 +210,3 @@ function warningsOf({ line, createdAt, expiresAt }: ImportRow, now: number): Imp
 }
 
 const longestReason = 255; // octets
-
-/** Without control characters, and no longer than the column is. */
-function shortened(text: string): string {
-  let octets = 0;
-  let whole = '';
-  for (const letter of text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu, ' ')) {
-    octets += Buffer.byteLength(letter);
-    if (octets > longestReason) break;
-    whole += letter;
-  }
-  return whole.trim();
-}

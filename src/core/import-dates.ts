@@ -4,7 +4,7 @@ const earliest = Date.UTC(1971, 0, 1);
 const iso =
   /^(\d{4})-?(\d\d)-?(\d\d)(?:[T ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9}))?)?)? ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?$/i;
 const mail =
-  /^(?:[a-z]{3}, ?)?(\d{1,2}) ([a-z]{3}) (\d{4}) (\d\d):(\d\d)(?::(\d\d))? ?(UTC|GMT|Z|[+-]\d{4})?$/i;
+  /^(?:[a-z]{3}, ?)?(\d{1,2}) ([a-z]{3}) (\d{4}) (\d\d):(\d\d)(?::(\d\d))? ?(UTC|GMT|Z|[+-]\d{4})?(?: ?\([a-z ]{1,40}\))?$/i;
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 
 /**
@@ -17,6 +17,11 @@ export function readDate(given: string): number | null {
   const text = given.trim();
   const at = numberOf(text) ?? isoOf(text) ?? mailOf(text);
   return at === null || at < earliest ? null : at;
+}
+
+/** An empty cell, or the time that programs in Go write where they have none: in the year 0001. */
+export function isNoDate(given: string): boolean {
+  return given === '' || /^0001-01-01(?!\d)|^(?:[a-z]{3}, ?)?0?1 jan 0001(?!\d)/i.test(given);
 }
 
 function numberOf(text: string): number | null {

@@ -13,6 +13,11 @@ export interface LayoutOptions {
   readonly tagColumn: string | null;
   readonly dateColumn: string | null;
   readonly reasonColumn: string | null;
+  /**
+   * A cell of the tags' column, which may be called `tags` then, may name several, separated by commas, semicolons
+   * or spaces. So may one of a column of that name that is asked for.
+   */
+  readonly severalTags?: boolean;
 }
 
 /** What can say who has left. */
@@ -37,6 +42,8 @@ export type Layout =
       /** How many fields a row has. */
       readonly width: number;
       readonly columns: Columns;
+      /** A cell may name several tags. */
+      readonly severalTags: boolean;
       /** It was written by our own export: addresses stand there as the database has them. */
       readonly isOurs: boolean;
     };
@@ -60,6 +67,7 @@ const names = {
   hash: ['hash', 'email_hash'],
   date: ['created_at', 'created', 'opted_out_at', 'unsubscribed_at', 'unsub_time', 'date'],
   tag: ['tag'],
+  tags: ['tags', 'tag'],
   reason: ['reason', 'unsub_reason'],
 };
 const whoNames = [...names.address, ...names.md5, ...names.sha256, ...names.hash];
@@ -152,15 +160,19 @@ function csvLayout(
     exportColumns.length === header.length && exportColumns.every((name, i) => header[i] === name);
   const chosen = (given: string | null, known: readonly string[], option: string) =>
     given === null ? placeOf(header, known) : givenPlace(given, header, top, option);
+  // Elsewhere, tags are those of a contact (Mailchimp).
+  const known = options.severalTags === true ? names.tags : names.tag;
+  const tag = chosen(options.tagColumn, known, '--tag-column');
   return {
     type: 'csv',
     delimiter,
     hasHeader,
     width: top.length,
     isOurs,
+    severalTags: !isOurs && (options.severalTags === true || nameOf(header[tag] ?? '') === 'tags'),
     columns: {
       who,
-      tag: chosen(options.tagColumn, names.tag, '--tag-column'),
+      tag,
       date: chosen(options.dateColumn, names.date, '--date-column'),
       reason: chosen(options.reasonColumn, names.reason, '--reason-column'),
       expires: isOurs ? exportColumns.indexOf('expires_at') : -1,
@@ -212,4 +224,11 @@ function noColumn(header: readonly string[], wanted: string | null, option = '--
 
 function nameOf(text: string): string {
   return decoded(text).normalize('NFC').trim().toLowerCase();
+}
+
+/** One word for how a file was read. */
+export function formatOf(layout: Layout): string {
+  if (layout.type === 'csv') return 'csv';
+  const [only, ...others] = layout.kinds;
+  return only === undefined || others.length > 0 ? 'lines' : only;
 }

@@ -80,7 +80,11 @@ async function* gunzipped(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   let out: Buffer[] = [];
   let read = 0;
   let isOver = false;
-  gunzip.on('data', (chunk: Buffer) => out.push(chunk));
+  let unpacked = 0;
+  gunzip.on('data', (chunk: Buffer) => {
+    unpacked += chunk.length;
+    out.push(chunk);
+  });
   const ended = new Promise<Error | null>((resolve) => {
     gunzip.on('end', () => resolve(null)).on('error', resolve);
   });
@@ -105,6 +109,7 @@ async function* gunzipped(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
         // Behind the last member only zeros may follow: tapes are filled up with them.
         if (result instanceof Error || (isOver && piece.at(-1) !== 0)) throw damaged(read);
         read += piece.length;
+        if (unpacked > Math.max(mostlyHarmless, read * mostUnpacked)) throw bomb();
       }
     }
     if (isOver) return;
@@ -115,6 +120,14 @@ async function* gunzipped(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   } finally {
     gunzip.destroy();
   }
+}
+
+/** Lists of addresses come to a fifth of their size, or a tenth: what comes to far less was made to fill something up. */
+const mostUnpacked = 200;
+const mostlyHarmless = 64 * 1024 * 1024; // octets
+
+function bomb(): Refused {
+  return new Refused('archive', `The gzip file unpacks to more than ${mostUnpacked} times its size.`);
 }
 
 function damaged(read: number): CutOff {

@@ -1,7 +1,7 @@
 import { Refused } from '../errors.js';
 import { parseAddress, type Address, type AddressProblem } from './address.js';
 import { createCsvReader, linesIn, type CsvRecord, type Line } from './csv.js';
-import { readDate } from './import-dates.js';
+import { isNoDate, readDate } from './import-dates.js';
 import {
   decoded,
   kindOf,
@@ -26,6 +26,8 @@ export interface ImportRow {
   readonly who: Who;
   /** What the cell says; null for an empty one, or no such column. */
   readonly tag: string | null;
+  /** The cell may name several tags. */
+  readonly severalTags: boolean;
   readonly reason: string | null;
   /** UTC milliseconds; null for an empty cell, or no such column. `unreadable` counts as that as well. */
   readonly createdAt: number | null | 'unreadable';
@@ -151,10 +153,13 @@ function lineReader(layout: Layout & { type: 'lines' }): Reader {
   };
 }
 
-const nothingMore = { tag: null, reason: null, createdAt: null, expiresAt: null, isShifted: false };
+const nothingMore = {
+  ...{ tag: null, severalTags: false, reason: null },
+  ...{ createdAt: null, expiresAt: null, isShifted: false },
+};
 
 function csvReader(layout: Layout & { type: 'csv' }): Reader {
-  const { delimiter, columns, isOurs } = layout;
+  const { delimiter, columns, isOurs, severalTags } = layout;
   const records = createCsvReader(delimiter);
   let isHeaderDue = layout.hasHeader;
 
@@ -170,19 +175,21 @@ function csvReader(layout: Layout & { type: 'csv' }): Reader {
   }
 
   function rowOf(record: CsvRecord): Read {
-    const { line, raw, fields, isBroken, isCut } = record;
-    const who = isBroken ? 'quotes' : isCut ? 'too-long-line' : whoIn(record);
+    const { line, raw, isBroken, isCut } = record;
+    const fields = withWholeDate(record.fields);
+    const who = isBroken ? 'quotes' : isCut ? 'too-long-line' : whoIn(fields);
     if (typeof who === 'string') return { line, problem: who, raw };
     const cell = (place: number) => decoded(fields[place] ?? '').trim();
     const dated = (place: number) => {
       const text = cell(place);
-      return text === '' ? null : (readDate(text) ?? ('unreadable' as const));
+      return isNoDate(text) ? null : (readDate(text) ?? ('unreadable' as const));
     };
     return {
       line,
       raw,
       who,
       tag: cell(columns.tag).normalize('NFC') || null,
+      severalTags,
       reason: cell(columns.reason) || null,
       createdAt: dated(columns.date),
       expiresAt: dated(columns.expires),
@@ -190,7 +197,16 @@ function csvReader(layout: Layout & { type: 'csv' }): Reader {
     };
   }
 
-  function whoIn({ fields }: CsvRecord): Who | RowProblem {
+  /** The dates of mails have a comma, and not everybody puts them in quotes: `Thu, 26 Mar 2026 12:59:22 UTC`. */
+  function withWholeDate(fields: readonly string[]): readonly string[] {
+    if (fields.length !== layout.width + 1 || columns.date === -1) return fields;
+    const whole = `${fields[columns.date]}${delimiter}${fields[columns.date + 1]}`;
+    return !isNoDate(whole.trim()) && readDate(whole) === null
+      ? fields
+      : fields.toSpliced(columns.date, 2, whole);
+  }
+
+  function whoIn(fields: readonly string[]): Who | RowProblem {
     if (fields.length > layout.width && fields.slice(layout.width).some((field) => field.trim() !== '')) {
       // Something that should have stood in quotes has shifted the columns: only what can be nobody else counts.
       const [only, ...others] = fields.filter((field) => kindOf(field.trim()) !== null);

@@ -6,7 +6,13 @@ import type { List } from './lists.js';
 import { EVERYTHING } from './opt-outs.js';
 import { addTags } from './tags.js';
 
-/** The tag that a row leaves: one that the list does not know is all of its mail, as at the public doors. */
+/** A cell that names more than this leaves all of the mail. */
+const mostTags = 100;
+
+/**
+ * The tags that a row leaves, each once: one that the list does not know is all of its mail, as at the public
+ * doors.
+ */
 export function tagResolver(
   db: Db,
   list: List,
@@ -30,8 +36,7 @@ export function tagResolver(
   }
   const addOne = (tag: string) => db.transaction((trx) => addTags(trx, list.id, [tag], { actor }));
 
-  return async ({ line, tag, isShifted }: ImportRow, warnings: ImportWarning[]): Promise<string> => {
-    if (tag === null) return otherwise;
+  async function resolve(tag: string, { line, isShifted }: ImportRow, warnings: ImportWarning[]) {
     if (known.has(tag)) return tag;
     if (addsTags && !isShifted && (await add(tag))) {
       known.add(tag);
@@ -39,5 +44,26 @@ export function tagResolver(
     }
     warnings.push({ line, problem: 'tag', text: tag.slice(0, 128) });
     return EVERYTHING;
+  }
+
+  /** A tag that the list knows may hold what parts others. */
+  function tagsIn({ tag, severalTags }: ImportRow): readonly string[] {
+    if (tag === null) return [];
+    if (!severalTags || known.has(tag)) return [tag];
+    const parts = tag.split(/[,;]/).map((part) => part.trim());
+    return parts
+      .flatMap((part) => (known.has(part) ? [part] : part.split(/\s+/)))
+      .filter((part) => part !== '');
+  }
+
+  return async (row: ImportRow, warnings: ImportWarning[]): Promise<readonly string[]> => {
+    const named = new Set(tagsIn(row));
+    if (named.size > mostTags) {
+      warnings.push({ line: row.line, problem: 'tag', text: `${named.size} tags` });
+      return [EVERYTHING];
+    }
+    const tags = new Set<string>();
+    for (const tag of named) tags.add(await resolve(tag, row, warnings));
+    return tags.size === 0 ? [otherwise] : [...tags];
   };
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { engineOf, type Db } from '../db/connect.js';
 import {
   batchRows,
@@ -48,8 +49,10 @@ export async function* importOptOuts(
   options: ImportOptions,
   record: Record | null,
 ): AsyncGenerator<ImportStep, ImportEnd> {
-  const resolveTag = tagResolver(db, list, options, record === null);
+  const resolveTags = tagResolver(db, list, options, record === null);
   const underWay: Promise<ImportStep>[] = [];
+  const { batchRows: rows = batchRows } = options;
+  const most = { rows, refusals: Math.min(rows, mostRefusals) };
   let batch = newBatch(0);
   let layout: Layout | null = null;
   let cutOff: string | null = null;
@@ -75,14 +78,14 @@ export async function* importOptOuts(
   }
 
   try {
-    for await (const chunk of untilCutOff(readRows(textOctets(input), options), onCutOff)) {
+    for await (const chunk of untilCutOff(readRows(inPieces(textOctets(input)), options), onCutOff)) {
       layout = chunk.layout;
       lines = chunk.line;
       for (const read of chunk.reads) {
         if (read.line < options.fromLine) continue;
         if (isRefusal(read)) batch.refusals.push(read);
-        else batch.rows.push({ row: read, tag: await resolveTag(read, batch.warnings) });
-        if (batch.rows.length < batchRows && batch.refusals.length < mostRefusals) continue;
+        else batch.rows.push({ row: read, tags: await resolveTags(read, batch.warnings) });
+        if (batch.rows.length < most.rows && batch.refusals.length < most.refusals) continue;
         yield* flush(read.line);
       }
     }
@@ -94,6 +97,22 @@ export async function* importOptOuts(
     await Promise.allSettled(underWay);
   }
   return { layout, lines, cutOff };
+}
+
+const pieceOctets = 16 * 1024;
+const turnMs = 5;
+
+/** So small that reading one takes a few milliseconds, and others have their turn in between. */
+async function* inPieces(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let since = performance.now();
+  for await (const chunk of octets) {
+    for (let at = 0; at < chunk.length; at += pieceOctets) {
+      yield chunk.subarray(at, at + pieceOctets);
+      if (performance.now() - since < turnMs) continue;
+      await nextTurn();
+      since = performance.now();
+    }
+  }
 }
 
 function newBatch(line: number): Batch {

@@ -63,6 +63,20 @@ describe('signoff import', function () {
     assert.equal(ended, 'list.imported {"format":"csv","recorded":2,"refused":1,"is_whole":true}');
   });
 
+  it('says where a file ends before the line that it is to go on with', async () => {
+    write('people.txt', 'ann@example.com\nbob@example.com\n');
+    for (const [line, told] of [
+      ['4', 'people.txt has only 2 lines: there is none to go on with from line 4.\n'],
+      ['3', ''],
+    ] as const) {
+      const ran = await run('people.txt', '--from-line', line);
+      assert.deepEqual([ran.code, ran.stderr], [told === '' ? 0 : 1, told]);
+    }
+    assert.deepEqual(await recorded(), []);
+    assert.equal((await run('people.txt', '--from-line', '2')).code, 0);
+    assert.deepEqual(await recorded(), ['bob@example.com']);
+  });
+
   it('leaves no list of refused rows where there are none, and none of an earlier run', async () => {
     write('people.txt', 'ann@example.com\nnobody\n');
     assert.equal((await run('people.txt')).code, 1);
