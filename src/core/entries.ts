@@ -33,17 +33,28 @@ export async function* readEntries(
   options: EntriesOptions,
 ): AsyncGenerator<Entry[]> {
   for await (const groups of readAddresses(db, listIds)) {
-    yield groups.flatMap((group) => {
-      const [live, ...others] = group.filter((row) => isLive(row, options));
-      return live === undefined ? [] : [entryOf(mostTelling(live, others), true)];
-    });
+    yield groups.flatMap((group) => standingOf(group, options));
   }
 }
 
-/** All rows by key, those of one address together. */
-async function* readAddresses(db: Db, listIds: readonly number[]): AsyncGenerator<EntryRow[][]> {
+/** What suppresses of the rows of one address, as one entry; none where nothing does. */
+export function standingOf(group: readonly EntryRow[], options: EntriesOptions): Entry[] {
+  const [live, ...others] = group.filter((row) => isLive(row, options));
+  return live === undefined ? [] : [entryOf(mostTelling(live, others), true)];
+}
+
+/**
+ * All rows by key, those of one address together.
+ *
+ * @param behind only those behind this key.
+ */
+export async function* readAddresses(
+  db: Db,
+  listIds: readonly number[],
+  behind: Buffer = Buffer.alloc(0),
+): AsyncGenerator<EntryRow[][]> {
   let limits: readonly number[] | undefined;
-  for (let after: Buffer = Buffer.alloc(0); ;) {
+  for (let after = behind; ;) {
     const slice = await rowsBehind(db, listIds, after, limits);
     limits = slice.limits;
     const { isLast } = slice;
@@ -61,6 +72,11 @@ async function* readAddresses(db: Db, listIds: readonly number[]): AsyncGenerato
   }
 }
 
+export interface ChangesOptions extends EntriesOptions {
+  /** Leaves entries out of which only the SHA-256 is known: only some formats can express them. */
+  readonly withoutSha256Only?: boolean;
+}
+
 /** How many removals wait to be settled at once: some megabytes. */
 const mostDoubtful = 50_000;
 
@@ -73,13 +89,12 @@ const mostDoubtful = 50_000;
  * suppressed by name cannot be looked up, so all that suppresses is gone through for them, once.
  *
  * @param listIds the lists that count: one, or a list and the global one.
- * @param options.withoutSha256Only leaves such entries out, which only some formats can express.
  */
 export async function* readChanges(
   db: Db,
   listIds: readonly number[],
   { from, to }: { from: number; to: number },
-  options: EntriesOptions & { readonly withoutSha256Only?: boolean },
+  options: ChangesOptions,
 ): AsyncGenerator<Entry[]> {
   let doubtful: EntryRow[] = [];
   let limits: readonly number[] | undefined;
@@ -89,18 +104,10 @@ export async function* readChanges(
     const last = slice.rows.at(-1)?.feed_number;
     if (last == null) break;
     after = last;
-    const rows = slice.rows
-      .filter((row) => concerns(row, options))
-      .filter((row) => !(options.withoutSha256Only && isSha256Only(row)));
-    const gone = rows.filter((row) => !isLive(row, options));
-    const ends = await endsOf(db, listIds, gone, options);
-    yield rows.flatMap((row) => {
-      const end = ends.get(row);
-      if (end === undefined) return [entryOf(row, true)];
-      if (!isSha256Only(row)) return [entryOf(end, false)];
-      doubtful.push(row);
-      return [];
-    });
+    const rows = slice.rows.filter((row) => isToldOf(row, options));
+    const told = await changesOf(db, listIds, rows, options);
+    doubtful.push(...told.doubtful);
+    yield told.entries;
     if (doubtful.length >= mostDoubtful) {
       yield* settled(db, listIds, doubtful, options);
       doubtful = [];
@@ -108,6 +115,30 @@ export async function* readChanges(
     if (slice.isLast) break;
   }
   if (doubtful.length > 0) yield* settled(db, listIds, doubtful, options);
+}
+
+export function isToldOf(row: EntryRow, options: ChangesOptions): boolean {
+  return concerns(row, options) && !(options.withoutSha256Only === true && isSha256Only(row));
+}
+
+/** What rows of the feed have to tell; `doubtful` are removals that only `settled` can tell of. */
+export async function changesOf(
+  db: Db,
+  listIds: readonly number[],
+  rows: readonly EntryRow[],
+  options: EntriesOptions,
+): Promise<{ entries: Entry[]; doubtful: EntryRow[] }> {
+  const gone = rows.filter((row) => !isLive(row, options));
+  const ends = await endsOf(db, listIds, gone, options);
+  const doubtful: EntryRow[] = [];
+  const entries = rows.flatMap((row) => {
+    const end = ends.get(row);
+    if (end === undefined) return [entryOf(row, true)];
+    if (!isSha256Only(row)) return [entryOf(end, false)];
+    doubtful.push(row);
+    return [];
+  });
+  return { entries, doubtful };
 }
 
 /** Of rows that suppress no more: those that nothing else suppresses, each with what is known of its address. */
@@ -126,7 +157,7 @@ async function endsOf(
 }
 
 /** Of rows of which only the SHA-256 is known, and which suppress no more: whether anything else does. */
-async function* settled(
+export async function* settled(
   db: Db,
   listIds: readonly number[],
   rows: readonly EntryRow[],

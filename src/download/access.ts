@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { findKeyHolder } from '../core/access-keys.js';
+import type { Format } from '../core/entry-texts.js';
 import { isWhitelisted } from '../core/ip-whitelist.js';
 import type { List } from '../core/lists.js';
 import type { Mailer } from '../core/mailers.js';
@@ -7,7 +8,6 @@ import type { Deps } from '../deps.js';
 import { Refused } from '../errors.js';
 import { addressOf, whitelistAddressOf } from '../http/client-address-of.js';
 import { keyOf } from '../http/key.js';
-import type { Format } from './formats.js';
 
 /** Who is downloading. */
 export interface Downloader {

@@ -5,24 +5,22 @@ import { createGzip } from 'node:zlib';
 import { logDownload, logDownloadEnd } from '../core/downloads.js';
 import { readEntriesSince } from '../core/entries-since.js';
 import { readChanges, readEntries, type Entry } from '../core/entries.js';
+import { notExpressed, textsOf } from '../core/entry-texts.js';
 import { cursorText, getFeed, readCursor } from '../core/feed.js';
 import { getGlobalMark, withGlobal } from '../core/global-list.js';
 import type { List } from '../core/lists.js';
 import type { Deps } from '../deps.js';
 import { NotFound, Unavailable } from '../errors.js';
 import { sendProblemJson } from '../http/errors.js';
-import { cutOff } from '../http/cut-off.js';
+import { cutOff, cutOffWhenStalled } from '../http/cut-off.js';
 import { HttpError } from '../http/http-error.js';
 import type { CountedDoor } from '../http/metrics.js';
 import { queryOf } from '../http/request.js';
 import { sendNothing } from '../http/respond.js';
 import { authoriseDownload, checkFormat } from './access.js';
-import { contentTypeOf, headOf, lineOf, notExpressed, textsOf } from './formats.js';
-import { checkTag, readDownloadRequest, type DownloadRequest } from './request.js';
+import { contentTypeOf, headOf, lineOf } from './formats.js';
+import { readDownloadRequest, tagThatCounts, type DownloadRequest } from './request.js';
 import { countsOfAll, etagOf, isAnyPending, matches } from './unchanged.js';
-
-/** A client that takes nothing for so long is cut off: milliseconds. */
-const stallMs = 120_000;
 
 /** What is written at once: enough for the network, little enough for everyone else. */
 const chunkOctets = 32 * 1024;
@@ -77,7 +75,7 @@ async function answer(
   // After the feed, and not from the list cache: no cursor from after a mark goes out with a body from before it.
   const mark = await getGlobalMark(db, list.accountId);
   const listIds = withGlobal(list.id, mark.listId);
-  await checkTag(db, list, listIds, request.tag);
+  const tag = await tagThatCounts(db, list, listIds, request.tag);
   // Asked before the counts: what is numbered between the two has another ETag.
   const ifNoneMatch = req.headers['if-none-match'];
   const isSettled = ifNoneMatch !== undefined && !(await isAnyPending(db, listIds));
@@ -117,7 +115,7 @@ async function answer(
     return;
   }
 
-  const options = { tag: request.tag, at: Date.now() };
+  const options = { tag, at: Date.now() };
   const slices =
     from !== null
       ? readChanges(
@@ -149,14 +147,6 @@ async function answer(
   }
   await logDownloadEnd(db, downloadId, written.entries).catch((error: unknown) => {
     deps.log.warn({ err: error }, 'the end of a download could not be logged');
-  });
-}
-
-/** Only while something waits to be taken: our own silence is not the client's fault. */
-function cutOffWhenStalled(res: ServerResponse): void {
-  res.setTimeout(stallMs, () => {
-    if (res.writableLength + (res.socket?.writableLength ?? 0) > 0) cutOff(res);
-    else res.setTimeout(stallMs);
   });
 }
 

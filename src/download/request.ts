@@ -1,13 +1,15 @@
+import { formats, type Format } from '../core/entry-texts.js';
 import type { List } from '../core/lists.js';
+import { returns, type Returns } from '../core/scrub.js';
 import { findTags } from '../core/tags.js';
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
-import { fileTypes, formats, type FileType, type Format } from './formats.js';
+import { fileTypes, type FileType } from './formats.js';
 
 export interface DownloadRequest {
   readonly format: Format;
   readonly fileType: FileType;
-  readonly tag: string | undefined;
+  readonly tag: AskedTag | null;
   /** UTC milliseconds. */
   readonly since: number | null;
   readonly cursor: string | null;
@@ -15,7 +17,15 @@ export interface DownloadRequest {
   readonly isGzipFile: boolean;
 }
 
-const known = new Set(['key', 'format', 'as', 'tag', 'since', 'cursor', 'gzip']);
+/** What part of the list's mail is asked about. */
+export interface AskedTag {
+  readonly text: string;
+  /** It came as `c`, SuppressionList.app's name of a campaign: one that the list does not know is all of its mail. */
+  readonly isCampaign: boolean;
+}
+
+const ofDownload = ['key', 'format', 'as', 'tag', 'c', 'since', 'cursor', 'gzip'];
+const ofScrub = ['key', 'return', 'tag', 'c'];
 
 /**
  * Reads the parameters of a download.
@@ -24,15 +34,11 @@ const known = new Set(['key', 'format', 'as', 'tag', 'since', 'cursor', 'gzip'])
  *   bring the whole list.
  */
 export function readDownloadRequest(query: URLSearchParams): DownloadRequest {
-  for (const name of new Set(query.keys())) {
-    if (!known.has(name))
-      throw new Invalid(name, 'unknown', `there is no parameter ${JSON.stringify(name.slice(0, 50))}`);
-    if (query.getAll(name).length > 1) throw new Invalid(name, 'several', `${name} is given more than once`);
-  }
+  checkNames(query, ofDownload);
   const format = oneOf('format', query.get('format') ?? 'md5', formats);
   const fileType = oneOf('as', query.get('as') ?? 'text', fileTypes);
   const gzip = oneOf('gzip', query.get('gzip') ?? 'no', ['no', 'yes'] as const);
-  const tag = query.get('tag') ?? undefined;
+  const tag = readTag(query);
   const since = query.get('since');
   const cursor = query.get('cursor');
   if (since !== null && cursor !== null)
@@ -47,20 +53,55 @@ export function readDownloadRequest(query: URLSearchParams): DownloadRequest {
   };
 }
 
+export interface ScrubRequest {
+  readonly returns: Returns;
+  readonly tag: AskedTag | null;
+}
+
 /**
- * A tag that the global list alone knows passes as well: mail of any list may carry it.
+ * Reads the parameters of a scrub.
+ *
+ * @throws Invalid naming the parameter. Which list is to come back has to be said: who takes the one for the
+ *   other mails exactly those who have left.
+ */
+export function readScrubRequest(query: URLSearchParams): ScrubRequest {
+  checkNames(query, ofScrub);
+  return { returns: oneOf('return', query.get('return') ?? '', returns), tag: readTag(query) };
+}
+
+function checkNames(query: URLSearchParams, known: readonly string[]): void {
+  for (const name of new Set(query.keys())) {
+    if (!known.includes(name))
+      throw new Invalid(name, 'unknown', `there is no parameter ${JSON.stringify(name.slice(0, 50))}`);
+    if (query.getAll(name).length > 1) throw new Invalid(name, 'several', `${name} is given more than once`);
+  }
+}
+
+function readTag(query: URLSearchParams): AskedTag | null {
+  const tag = query.get('tag');
+  const campaign = query.get('c');
+  if (tag !== null && campaign !== null) throw new Invalid('c', 'conflict', 'send tag or c, not both');
+  if (tag !== null) return { text: tag, isCampaign: false };
+  return campaign === null ? null : { text: campaign, isCampaign: true };
+}
+
+/**
+ * The tag that counts. One that the global list alone knows does as well: mail of any list may carry it.
  *
  * @param listIds the lists that count.
- * @throws Invalid
+ * @returns undefined for all of the list: of a campaign that nobody knows, too many are suppressed rather than
+ *   too few, as the opt-out doors have it.
+ * @throws Invalid for a tag that nobody knows.
  */
-export async function checkTag(
+export async function tagThatCounts(
   db: Db,
   list: List,
   listIds: readonly number[],
-  tag: string | undefined,
-): Promise<void> {
-  if (tag === undefined || list.tags.has(tag)) return;
-  for (const id of listIds) if (id !== list.id && (await findTags(db, id)).has(tag)) return;
+  tag: AskedTag | null,
+): Promise<string | undefined> {
+  if (tag === null || list.tags.has(tag.text)) return tag?.text;
+  for (const id of listIds) if (id !== list.id && (await findTags(db, id)).has(tag.text)) return tag.text;
+  if (tag.isCampaign) return undefined;
   throw new Invalid('tag', 'unknown', 'this list does not know that tag');
 }
 

@@ -14,3 +14,14 @@ export function cutOff(res: ServerResponse): void {
   Object.assign(socket, { resetAndClosing: true });
   socket.destroy();
 }
+
+/** A client that takes nothing for so long is cut off: milliseconds. */
+const stallMs = 120_000;
+
+/** Only while something waits to be taken: our own silence is not the client's fault. */
+export function cutOffWhenStalled(res: ServerResponse): void {
+  res.setTimeout(stallMs, () => {
+    if (res.writableLength + (res.socket?.writableLength ?? 0) > 0) cutOff(res);
+    else res.setTimeout(stallMs);
+  });
+}
