@@ -14,6 +14,18 @@ export async function findTags(db: Db, listId: number): Promise<Set<string>> {
 }
 
 /**
+ * A tag as it is kept: trimmed, NFC.
+ *
+ * @throws Invalid for one that is empty, `*`, over 128 octets, or holds control characters.
+ */
+export function checkTag(tag: string): string {
+  const text = checkText('tag', tag, { max: 128 });
+  if (Buffer.byteLength(text) > 128) throw new Invalid('tag', 'too-long', 'a tag has at most 128 octets');
+  if (text === EVERYTHING) throw new Invalid('tag', 'reserved', '* stands for all tags');
+  return text;
+}
+
+/**
  * Makes tags known to a list; those it knows already stay.
  *
  * @throws Invalid for a tag that is empty, `*`, over 128 octets, or holds control characters, and for more
@@ -25,22 +37,19 @@ export async function addTags(
   tags: readonly string[],
   { actor }: { actor: string } = { actor: 'system' },
 ): Promise<void> {
-  const checked = tags.map((tag) => {
-    const text = checkText('tag', tag, { max: 128 });
-    if (Buffer.byteLength(text) > 128) throw new Invalid('tag', 'too-long', 'a tag has at most 128 octets');
-    if (text === EVERYTHING) throw new Invalid('tag', 'reserved', '* stands for all tags');
-    return text;
-  });
+  const checked = tags.map(checkTag);
   const standing = await findTags(db, listId);
-  const missing = checked.filter((tag) => !standing.has(tag));
+  const missing = [...new Set(checked)].filter((tag) => !standing.has(tag));
   if (standing.size + missing.length > mostTags) {
     throw new Invalid('tag', 'too-many', `a list has at most ${mostTags} tags`);
   }
-  for (const tag of missing) {
+  const now = Date.now();
+  const rows = missing.map((tag) => ({ list_id: listId, tag: Buffer.from(tag), created_at: now }));
+  for (let i = 0; i < rows.length; i += 200) {
     await db('tags')
-      .insert({ list_id: listId, tag: Buffer.from(tag), created_at: Date.now() })
+      .insert(rows.slice(i, i + 200))
       .onConflict(['list_id', 'tag'])
-      .merge({ tag: Buffer.from(tag) });
+      .merge(['tag']);
   }
   if (missing.length === 0) return;
   const list = await db<{ id: number; account_id: number }>('lists')
