@@ -3,6 +3,7 @@ import { createAccount, getAccount, listAccounts, type Account } from '../core/a
 import { getListById, type List } from '../core/lists.js';
 import { Refused } from '../errors.js';
 import type { Db } from '../db/connect.js';
+import { addAccountSettings } from './account-settings.js';
 import { print, printJson, table, timeOf } from './output.js';
 import { actor, changing, reading, withSession } from './session.js';
 
@@ -56,6 +57,8 @@ export function addAccountCommands(program: Command): void {
         );
       }),
     );
+
+  addAccountSettings(account, chosenAccount);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Db } from '../db/connect.js';
+import { settingsFaultsOf } from './account-settings.js';
 import type { Breach } from './audit.js';
 import { sliceRows } from './audit-slices.js';
 
@@ -6,13 +7,16 @@ interface MarkedAccount {
   id: number;
   global_list_id: number | null;
   global_number: number;
+  time_zone: string | null;
+  zip_password: Buffer | null;
+  zip_cipher: string;
   list_account_id: number | null;
   archived_at: number | null;
 }
 
 /**
  * An account's global list is one of its own and not archived, and was marked at a number that the feed has
- * come to. Both are read in one statement: they change together.
+ * come to. Both are read in one statement: they change together. Its settings pass as they stand.
  */
 export async function* auditAccounts(db: Db): AsyncGenerator<Breach> {
   for (let after = 0; ;) {
@@ -22,12 +26,16 @@ export async function* auditAccounts(db: Db): AsyncGenerator<Breach> {
       .orderBy('accounts.id')
       .limit(sliceRows)
       .select('accounts.id', 'accounts.global_list_id', 'accounts.global_number')
+      .select('accounts.time_zone', 'accounts.zip_password', 'accounts.zip_cipher')
       .select('lists.account_id as list_account_id', 'lists.archived_at');
     // Read after the accounts: it only rises.
     const feed = await db<{ id: number; last_number: number }>('feed').where({ id: 1 }).first();
     for (const row of rows) {
       for (const what of faultsOf(row, feed?.last_number ?? 0)) {
         yield { code: 'global-list', table: 'accounts', description: `account ${row.id}: ${what}` };
+      }
+      for (const what of settingsFaultsOf(row)) {
+        yield { code: 'settings', table: 'accounts', description: `account ${row.id}: ${what}` };
       }
     }
     after = rows.at(-1)?.id ?? 0;
