@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import type { Deps } from './deps.js';
 import { download } from './download/download.js';
+import { scrub } from './download/scrub.js';
 import { NotFound } from './errors.js';
 import { sendProblemPage } from './http/errors.js';
 import { healthz, readyz } from './http/health.js';
@@ -18,7 +19,7 @@ import { listLinks, signedLinks } from './opt-out/links.js';
 import { form, page } from './opt-out/page.js';
 import { pixel } from './opt-out/pixel.js';
 import { server } from './opt-out/server.js';
-import { vendors } from './vendors/index.js';
+import { surfaces } from './surfaces.js';
 
 /** The whole HTTP surface, grouped by who calls. */
 export function createApp(deps: Deps): Express {
@@ -54,11 +55,12 @@ export function createApp(deps: Deps): Express {
   app.all('/l/:id/pixel.gif', machine(deps, pixel(deps, lists)));
   app.all('/l/:id/notify', machine(deps, server(deps, lists)));
   app.all('/l/:id/download', machine(deps, download(deps)));
+  app.all('/l/:id/scrub', machine(deps, scrub(deps)));
   app.all('/o/:id/pixel.gif', machine(deps, pixel(deps, signed)));
   app.all('/o/:id/notify', machine(deps, server(deps, signed)));
 
-  // Programs, by the vendors' APIs
-  for (const vendor of vendors) app.use(vendor.routes(deps));
+  // Programs, by our own API and by the vendors'
+  for (const surface of surfaces) app.use(surface.routes(deps));
 
   app.use(((req, res) => {
     res.setHeader('Content-Security-Policy', pagePolicy(null));

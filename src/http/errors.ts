@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isDatabaseUnavailable } from '../db/connect.js';
 import type { Deps } from '../deps.js';
-import { CursorGone, Invalid, NotFound, Refused, Unavailable } from '../errors.js';
+import { CursorGone, Invalid, NotFound, Refused, TooMany, Unavailable } from '../errors.js';
 import { HttpError } from './http-error.js';
 import { chooseLanguage } from './locale.js';
 import { sendHtml, sendJson } from './respond.js';
@@ -47,6 +47,9 @@ export function problemOf(deps: Deps, error: unknown): Problem {
     };
   }
   if (error instanceof NotFound) return { status: 404, code: 'not-found', title: error.message };
+  if (error instanceof TooMany) {
+    return { status: 429, code: error.reason, title: 'Too many of these at once.', detail: error.message };
+  }
   if (error instanceof Refused) {
     return { status: 403, code: error.reason, title: 'This is not allowed.', detail: error.message };
   }
@@ -108,7 +111,7 @@ export function sendProblemPage(deps: Deps, req: IncomingMessage, res: ServerRes
 }
 
 /** A body that was refused unread would otherwise be read as the connection's next request. */
-function closeUnread(req: IncomingMessage, res: ServerResponse, status: number): void {
+export function closeUnread(req: IncomingMessage, res: ServerResponse, status: number): void {
   if (!req.complete && (status === 413 || status === 415)) res.setHeader('Connection', 'close');
 }
 

@@ -35,3 +35,11 @@ export function createRateLimit(requestsPerMinute: number): (credential: Credent
     };
   };
 }
+
+/** An allowance in the words of draft-ietf-httpapi-ratelimit-headers-11: its policy, and what is left of it. */
+export function rateLimitHeaders({ limit, remaining, resetSeconds }: Allowance): Record<string, string> {
+  return {
+    'RateLimit-Policy': `"default";q=${limit};w=${windowMs / 1000}`,
+    RateLimit: `"default";r=${remaining};t=${resetSeconds}`,
+  };
+}

@@ -1,11 +1,11 @@
 import type { RequestHandler } from 'express';
-import { stylesheet } from './view-frame.js';
+import { stylesheet, type Stylesheet } from './view-frame.js';
 
-/** The one stylesheet. Its link carries a version, so it is kept for a year where that is the current one. */
-export function sendStylesheet(): RequestHandler {
-  const css = Buffer.from(stylesheet.css);
+/** A stylesheet. Its link carries a version, so it is kept for a year where that is the current one. */
+export function sendStylesheet({ css: text, version }: Stylesheet = stylesheet): RequestHandler {
+  const css = Buffer.from(text);
   return (req, res) => {
-    const isCurrent = req.query.v === stylesheet.version;
+    const isCurrent = req.query.v === version;
     res.writeHead(200, {
       'Content-Type': 'text/css; charset=utf-8',
       'Content-Length': css.length,

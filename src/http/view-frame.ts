@@ -28,19 +28,23 @@ export interface LanguageForm {
 
 const segmenter = new Intl.Segmenter();
 
-const css = readFileSync(projectPath('public', 'signoff.css'), 'utf8')
-  .replace(/\s*\n\s*/g, '')
-  .replace(/([:,]) | (?=\{)|;(?=\})|\b0(?=\.)/g, '$1');
+/** Without the characters that only its readers need. A new content is a new version. */
+export interface Stylesheet {
+  readonly path: string;
+  readonly css: string;
+  readonly version: string;
+}
 
-/**
- * The hosted pages' one stylesheet, without the characters that only its readers need: they link
- * `{baseUrl}{path}?v={version}`. A new content is a new version.
- */
-export const stylesheet = {
-  path: '/signoff.css',
-  css,
-  version: createHash('sha256').update(css).digest('base64url').slice(0, 12),
-} as const;
+/** @param path under which it is linked: `{baseUrl}{path}?v={version}`. */
+export function stylesheetOf(file: string, path: string): Stylesheet {
+  const css = readFileSync(projectPath('public', file), 'utf8')
+    .replace(/\s*\n\s*/g, '')
+    .replace(/([:,]) | (?=\{)|;(?=\})|\b0(?=\.)/g, '$1');
+  return { path, css, version: createHash('sha256').update(css).digest('base64url').slice(0, 12) };
+}
+
+/** The hosted pages' one stylesheet. */
+export const stylesheet = stylesheetOf('signoff.css', '/signoff.css');
 
 /** What head and foot need. Always a fresh object: EJS never sees one that a request brought. */
 export function frameOf(

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Credential } from '../core/credentials.js';
+import { claimRequest, keepAnswer, releaseClaim, type Claim } from '../core/idempotency.js';
+import type { Deps } from '../deps.js';
+import type { Answer } from './operation.js';
+import { ApiProblem } from './problems.js';
+
+/**
+ * An upload under an Idempotency-Key. Unlike of other requests, its octets are known only once they have all
+ * come: so the key is claimed then, before the import is let go, with the hash of the octets as a part of the
+ * request. The same file again is answered as the first time, and what was stored of it is removed; another
+ * file under the same key is refused, and never passes for the first one.
+ */
+export interface OncePerKey {
+  /** The same octets; at their end, throws where they are not to be imported. */
+  watch(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer>;
+  /** Makes an import, and an answer of it; or gives the answer that the same request got before. */
+  answer(carryOut: () => Promise<Answer>): Promise<Answer>;
+}
+
+/** Thrown in place of the octets' end. */
+class Replayed extends Error {
+  constructor(readonly answer: Answer) {
+    super('the request was answered before');
+  }
+}
+
+export function oncePerKey(deps: Deps, credential: Credential, req: IncomingMessage): OncePerKey {
+  const { db, secret, config, log } = deps;
+  const key = keyOf(req);
+  let claim: Claim | null = null;
+
+  async function* watch(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    if (key === null) return void (yield* octets);
+    const hash = createHash('sha256');
+    for await (const chunk of octets) {
+      hash.update(chunk);
+      yield chunk;
+    }
+    const request = { credentialId: credential.id, key, parts: ['post', req.url ?? '', hash.digest()] };
+    const claimed = await claimRequest(db, secret, request, { retryMs: config.databaseTimeoutMs });
+    if (claimed.is === 'ours') claim = claimed.claim;
+    else if (claimed.is === 'answered') {
+      throw new Replayed(JSON.parse(claimed.answer.content.toString()) as Answer);
+    } else if (claimed.is === 'reused') {
+      throw new ApiProblem('key-reused', 'This Idempotency-Key came with another request: take a new one.');
+    } else {
+      throw new ApiProblem('under-way', 'The same request is being carried out.', {
+        headers: { 'Retry-After': String(Math.ceil(claimed.forMs / 1000)) },
+      });
+    }
+  }
+
+  async function settle(work: (held: Claim) => Promise<void>): Promise<void> {
+    if (claim === null) return;
+    await work(claim).catch(() => log.warn('the claim on an Idempotency-Key stays until it ends'));
+  }
+
+  return {
+    watch,
+    async answer(carryOut) {
+      try {
+        const answer = await carryOut();
+        const content = Buffer.from(JSON.stringify(answer));
+        await settle((held) => keepAnswer(db, held, { status: answer.status, content }));
+        return answer;
+      } catch (error) {
+        if (error instanceof Replayed) {
+          const { answer } = error;
+          return { ...answer, headers: { ...answer.headers, 'Idempotent-Replayed': 'true' } };
+        }
+        await settle((held) => releaseClaim(db, held));
+        throw error;
+      }
+    },
+  };
+}
+
+/** The door has checked it: what it could not read is answered already. */
+function keyOf(req: IncomingMessage): string | null {
+  const header = req.headers['idempotency-key'];
+  if (header === undefined) return null;
+  const text = String(header).trim();
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(text)?.[1];
+  return quoted?.replace(/\\(.)/g, '$1') ?? text;
+}

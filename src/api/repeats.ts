@@ -1,0 +1,92 @@
+import type { IncomingMessage } from 'node:http';
+import type { Credential } from '../core/credentials.js';
+import { claimRequest, keepAnswer, releaseClaim, type Claim } from '../core/idempotency.js';
+import type { Deps } from '../deps.js';
+import type { Answer, AnyOperation } from './operation.js';
+import { ApiProblem, invalid } from './problems.js';
+
+/** Larger answers are not kept; none of ours that changes anything comes near. */
+const largestAnswer = 64 * 1024; // octets
+
+interface Repeatable {
+  readonly operation: AnyOperation;
+  readonly credential: Credential;
+  /** The path and query as they came. */
+  readonly target: string;
+  /** The body as it came. */
+  readonly octets: Buffer;
+  readonly now: number;
+}
+
+/**
+ * Carries a request out; with an Idempotency-Key once, however often it comes within a day.
+ *
+ * @throws ApiProblem `under-way`, `key-reused`.
+ */
+export async function onceAKey(
+  deps: Deps,
+  req: IncomingMessage,
+  { operation, credential, target, octets, now }: Repeatable,
+  carryOut: (firstAt: number) => Promise<Answer>,
+): Promise<Answer> {
+  const key = keyOf(req, operation);
+  if (key === null) return carryOut(now);
+  const { db, secret, config } = deps;
+  const parts = [operation.method, target, octets];
+  const retryMs = config.databaseTimeoutMs;
+  const request = { credentialId: credential.id, key, parts };
+  const claimed = await claimRequest(db, secret, request, { now, retryMs });
+  switch (claimed.is) {
+    case 'reused':
+      throw new ApiProblem('key-reused', 'This Idempotency-Key came with another request: take a new one.');
+    case 'under-way':
+      throw new ApiProblem('under-way', 'The same request is being carried out.', {
+        headers: { 'Retry-After': String(Math.ceil(claimed.forMs / 1000)) },
+      });
+    case 'answered': {
+      const { headers, ...answer } = JSON.parse(claimed.answer.content.toString()) as Answer;
+      return { ...answer, headers: { ...headers, 'Idempotent-Replayed': 'true' } };
+    }
+    case 'ours':
+      return keeping(deps, claimed.claim, () => carryOut(claimed.firstAt));
+  }
+}
+
+async function keeping({ db, log }: Deps, claim: Claim, carryOut: () => Promise<Answer>): Promise<Answer> {
+  let answer: Answer;
+  try {
+    answer = await carryOut();
+  } catch (error) {
+    await releaseClaim(db, claim).catch(() =>
+      log.warn('the claim on an Idempotency-Key stays until it ends'),
+    );
+    throw error;
+  }
+  const content = Buffer.from(JSON.stringify(answer));
+  // What was done is done, and is said so: where its answer cannot be kept, the next one who brings the key
+  // has it done once more, which changes nothing.
+  const kept = { status: answer.status, content };
+  const isKept = content.length <= largestAnswer;
+  await (isKept ? keepAnswer(db, claim, kept) : releaseClaim(db, claim)).catch(() =>
+    log.warn('an answer could not be kept under its Idempotency-Key'),
+  );
+  return answer;
+}
+
+/**
+ * The key, as the draft writes it (a string in quotes) or bare, as many programs send it.
+ *
+ * @returns null where there is none, or nothing that it could be good for.
+ */
+function keyOf(req: IncomingMessage, { method, isReadOnly = false }: AnyOperation): string | null {
+  const header = req.headers['idempotency-key'];
+  if (header === undefined || method === 'get') return null;
+  const text = String(header).trim();
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(text)?.[1]?.replace(/\\(.)/g, '$1');
+  const key = quoted ?? text;
+  if (!/^[\x20-\x7e]{1,255}$/.test(key) || (quoted === undefined && /["\s]/.test(key))) {
+    const detail = 'It must have 1 to 255 characters of ASCII, and may stand in quotes.';
+    throw invalid([{ header: 'Idempotency-Key', code: 'malformed', detail }]);
+  }
+  return isReadOnly ? null : key;
+}

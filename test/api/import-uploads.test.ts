@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import request, { type Response, type Test } from 'supertest';
+import { isSuppressed } from '../../src/core/suppressed.js';
+import type { List } from '../../src/core/lists.js';
+import { addTags } from '../../src/core/tags.js';
+import { makeList, startTestService, until, type TestService } from '../support/service.js';
+import { checked, clientOf, problemIn, type Client } from './client.js';
+
+interface Import {
+  id: string;
+  finished_at: string | null;
+}
+
+describe("An upload to the API's imports", () => {
+  let service: TestService;
+  let list: List;
+  let call: Client;
+  let path: string;
+  before(async () => {
+    service = await startTestService();
+  });
+  after(() => service.close());
+  beforeEach(async () => {
+    list = await makeList(service);
+    await addTags(service.deps.db, list.id, ['offers']);
+    call = await clientOf(service, { rights: ['read', 'record'], lists: [list] });
+    path = `/lists/${list.publicId}/imports`;
+  });
+
+  const post = (query = '', key = call.key): Test =>
+    request(service.url).post(`/api/v1${path}${query}`).set('Authorization', `Bearer ${key}`);
+  const upload = (
+    text: string | Buffer,
+    query = '',
+    type = 'text/csv',
+    headers: Record<string, string> = {},
+  ) => checked(post(query).set('Content-Type', type).set(headers).send(text));
+  const isOut = (email: string) => isSuppressed(service.deps.db, list.id, email);
+  const over = (answer: Response) =>
+    until('the import is over', async () => {
+      const asked = await call('get', `${path}/${(answer.body as Import).id}`);
+      return (asked.body as Import).finished_at !== null;
+    });
+  const listed = async () => ((await call('get', path)).body as { imports: Import[] }).imports;
+
+  it('make one import of the same file under the same key, and none of another file', async () => {
+    const key = { 'Idempotency-Key': '"of-today"' };
+    const first = await upload('ann@example.com\n', '', 'text/plain', key);
+    const again = await upload('ann@example.com\n', '', 'text/plain', key);
+    assert.deepEqual(
+      [again.status, again.body, again.headers.location],
+      [202, first.body, first.headers.location],
+    );
+    assert.equal(again.headers['idempotent-replayed'], 'true');
+    const bare = await upload('ann@example.com\n', '', 'text/plain', { 'Idempotency-Key': 'of-today' });
+    assert.notEqual(bare.headers['idempotent-replayed'], undefined, 'quotes are not part of the key');
+    problemIn(await upload('bob@example.com\n', '', 'text/plain', key), 'key-reused');
+    problemIn(await upload('ann@example.com\n', '?tag=offers', 'text/plain', key), 'key-reused');
+    await over(first);
+    assert.equal((await listed()).length, 1);
+    assert.equal(await isOut('bob@example.com'), false);
+    const other = await upload('bob@example.com\n', '', 'text/plain', { 'Idempotency-Key': 'of-tomorrow' });
+    await over(other);
+    assert.equal((await listed()).length, 2);
+    problemIn(
+      await upload('a@example.com\n', '', 'text/plain', { 'Idempotency-Key': 'no"key' }),
+      'invalid-request',
+    );
+  });
+
+  it('make one import of the same upload that comes several times at once', async () => {
+    const headers = { 'Idempotency-Key': 'at-once' };
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => upload('ann@example.com\n', '', 'text/plain', headers)),
+    );
+    const taken = answers.filter(({ status }) => status === 202);
+    assert.ok(taken.length > 0);
+    for (const answer of answers.filter(({ status }) => status !== 202)) problemIn(answer, 'under-way');
+    assert.equal(new Set(taken.map(({ body }) => (body as Import).id)).size, 1);
+    assert.equal((await listed()).length, 1);
+  });
+
+  it('leave nothing of an upload that broke off', async () => {
+    const { port } = new URL(service.url);
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write(
+      `POST /api/v1${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${call.key}\r\n` +
+        'Content-Type: text/plain\r\nContent-Length: 100000\r\n\r\nann@example.com\n',
+    );
+    await until('it has begun', async () => (await listed()).length === 1);
+    socket.destroy();
+    await until('it is gone', async () => (await listed()).length === 0);
+    assert.equal(await isOut('ann@example.com'), false);
+  });
+
+  it('refuse what cannot be a file, and parameters that do not pass', async () => {
+    const csv = 'ann@example.com\n';
+    problemIn(await upload('{}', '', 'application/json'), 'unsupported-media-type');
+    problemIn(await upload(csv, '', 'text/csv; charset=latin1'), 'unsupported-media-type');
+    problemIn(await upload(csv, '', 'text/csv', { 'Content-Encoding': 'gzip' }), 'unsupported-media-type');
+    problemIn(await upload('', '', 'text/csv'), 'malformed');
+    problemIn(await checked(post().field('tag', 'offers')), 'malformed');
+    problemIn(await upload('--x\r\nbroken', '', 'multipart/form-data; boundary=x'), 'malformed');
+    problemIn(await upload('broken', '', 'multipart/form-data'), 'malformed');
+    const misplaced = await checked(post().field('tag', 'offers').attach('file', Buffer.from(csv), 'a.csv'));
+    assert.deepEqual(
+      problemIn(misplaced, 'invalid-request').errors?.map(({ parameter, code }) => [parameter, code]),
+      [['tag', 'misplaced']],
+    );
+    const large = await checked(
+      post()
+        .set('Content-Type', 'text/csv')
+        .set('Content-Length', String(101 * 1024 * 1024))
+        .send(csv),
+    );
+    assert.match(problemIn(large, 'too-large').detail, /104857600 octets/);
+    for (const [query, parameter, code] of [
+      ['tag=nothing', 'tag', 'unknown-tag'],
+      ['format=xlsx', 'format', 'not-one-of'],
+      ['add_tags=true', 'add_tags', 'not-one-of'],
+      ['kind=md5', 'kind', 'unknown'],
+      ['column=', 'column', 'too-short'],
+    ]) {
+      const { errors } = problemIn(await upload(csv, `?${query}`), 'invalid-request');
+      assert.deepEqual(
+        errors?.map((one) => [one.parameter, one.code]),
+        [[parameter, code]],
+      );
+    }
+    assert.deepEqual(await listed(), []);
+  });
+});
