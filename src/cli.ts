@@ -1,26 +1,34 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { Command, CommanderError } from 'commander';
-import { addAccountCommands } from './cli/account.js';
-import { addAuditCommand } from './cli/audit.js';
-import { addBackupCommand } from './cli/backup.js';
-import { addBlocksCommands } from './cli/blocks.js';
-import { addBurstsCommands } from './cli/bursts.js';
-import { addCredentialCommands } from './cli/credential.js';
-import { addExportCommand } from './cli/export.js';
-import { addImportCommand } from './cli/import.js';
-import { addLinksCommands } from './cli/links.js';
-import { addListCommands } from './cli/list.js';
-import { addMailerCommands } from './cli/mailer.js';
-import { addMigrateCommand } from './cli/migrate.js';
-import { addOptOutCommands } from './cli/opt-out.js';
-import { addPersonCommands } from './cli/person.js';
 import { sentenceOf } from './cli/problems.js';
-import { addRestoreCommand } from './cli/restore.js';
 import { projectPath } from './paths.js';
 
 // What is made here holds addresses, keys or the secret: nobody else's business on a shared machine.
 process.umask(0o077);
+
+type AddTo = (program: Command) => void | Promise<void>;
+
+/** Only the command that is called is loaded, since all of them take longer to load than most take to run. */
+const commands: Readonly<Record<string, () => Promise<AddTo>>> = {
+  migrate: async () => (await import('./cli/migrate.js')).addMigrateCommand,
+  account: async () => (await import('./cli/account.js')).addAccountCommands,
+  list: async () => (await import('./cli/list.js')).addListCommands,
+  mailer: async () => (await import('./cli/mailer.js')).addMailerCommands,
+  'opt-out': async () => (await import('./cli/opt-out.js')).addOptOutCommands,
+  person: async () => (await import('./cli/person.js')).addPersonCommands,
+  credential: async () => (await import('./cli/credential.js')).addCredentialCommands,
+  links: async () => (await import('./cli/links.js')).addLinksCommands,
+  import: async () => (await import('./cli/import.js')).addImportCommand,
+  'import-job': async () => (await import('./cli/import-job.js')).addImportJobCommands,
+  removals: async () => (await import('./cli/removals.js')).addRemovalsCommands,
+  export: async () => (await import('./cli/export.js')).addExportCommand,
+  blocks: async () => (await import('./cli/blocks.js')).addBlocksCommands,
+  bursts: async () => (await import('./cli/bursts.js')).addBurstsCommands,
+  audit: async () => (await import('./cli/audit.js')).addAuditCommand,
+  backup: async () => (await import('./cli/backup.js')).addBackupCommand,
+  restore: async () => (await import('./cli/restore.js')).addRestoreCommand,
+};
 
 /** The `signoff` command. It ends with 0, with 1 where what was asked for failed, with 2 for wrong usage. */
 const program = new Command('signoff')
@@ -32,21 +40,9 @@ const program = new Command('signoff')
   .showHelpAfterError('(add --help for an explanation)')
   .exitOverride();
 
-addMigrateCommand(program);
-addAccountCommands(program);
-addListCommands(program);
-addMailerCommands(program);
-addOptOutCommands(program);
-addPersonCommands(program);
-addCredentialCommands(program);
-addLinksCommands(program);
-addImportCommand(program);
-addExportCommand(program);
-addBlocksCommands(program);
-addBurstsCommands(program);
-addAuditCommand(program);
-addBackupCommand(program);
-addRestoreCommand(program);
+const all = Object.entries(commands);
+const called = all.filter(([name]) => name === process.argv[2]);
+for (const [, load] of called.length > 0 ? called : all) await (await load())(program);
 
 program.addHelpText(
   'after',

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { z } from 'zod';
@@ -78,6 +79,8 @@ const environment = z.object({
   DATABASE_TIMEOUT_MS: wholeNumber(100, 60_000).default(5000),
   RECORD_QUEUE_ROWS: wholeNumber(1000, 1_000_000).default(20_000),
   DOWNLOADS_AT_ONCE: wholeNumber(1, 100).default(8),
+  SCRUBS_AT_ONCE: wholeNumber(1, 100).default(2),
+  SPOOL_DIR: z.string().optional(),
   RECIPIENT_REQUESTS_PER_MINUTE: wholeNumber(10, 1_000_000).default(1200),
   API_REQUESTS_PER_MINUTE: wholeNumber(10, 1_000_000).default(6000),
   ATTACK_RECIPIENTS: wholeNumber(2, 1000).default(100),
@@ -109,6 +112,9 @@ export interface Config {
   readonly databaseTimeoutMs: number;
   readonly recordQueueRows: number;
   readonly downloadsAtOnce: number;
+  readonly scrubsAtOnce: number;
+  /** Where the results of scrubs are kept while they are made. */
+  readonly spoolDir: string;
   readonly recipientRequestsPerMinute: number;
   readonly apiRequestsPerMinute: number;
   readonly attackRecipients: number;
@@ -164,6 +170,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     databaseTimeoutMs: e.DATABASE_TIMEOUT_MS,
     recordQueueRows: e.RECORD_QUEUE_ROWS,
     downloadsAtOnce: e.DOWNLOADS_AT_ONCE,
+    scrubsAtOnce: e.SCRUBS_AT_ONCE,
+    spoolDir: path.resolve(e.SPOOL_DIR ?? tmpdir()),
     recipientRequestsPerMinute: e.RECIPIENT_REQUESTS_PER_MINUTE,
     apiRequestsPerMinute: e.API_REQUESTS_PER_MINUTE,
     attackRecipients: e.ATTACK_RECIPIENTS,

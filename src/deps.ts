@@ -37,6 +37,8 @@ export interface ServiceState {
   isStopping: boolean;
   /** Downloads under way: what is left of them when the service stops is reset, never ended. */
   readonly downloads: Set<ServerResponse>;
+  /** Scrubs under way, likewise. */
+  readonly scrubs: Set<ServerResponse>;
   /** When a forwarding header last came from a peer that TRUST_PROXY does not name: UTC milliseconds. */
   forwardedByStrangerAt: number | null;
 }

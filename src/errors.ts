@@ -34,6 +34,11 @@ export class Refused extends DomainError {
   }
 }
 
+/** There is as much of it as may be: it passes later, when some of that is over. */
+export class TooMany extends Refused {
+  override name = 'TooMany';
+}
+
 /** A cursor that the feed can no longer serve: the whole list has to be taken again. */
 export class CursorGone extends DomainError {
   override name = 'CursorGone';

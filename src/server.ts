@@ -57,6 +57,7 @@ A demo list is ready. Try:
   The pixel's HTML      <img src="${links.pixel}" width="1" height="1" alt="">
   Server to server      curl -d email=bob@example.com ${links.notify}
   The download          curl -H 'Authorization: Bearer ${accessKey}' '${links.download}?format=plain'
+  The scrub of a file   curl -H 'Authorization: Bearer ${accessKey}' -F file=@FILE '${links.scrub}?return=white'
 
 The access key is shown only this once.
 

@@ -17,6 +17,7 @@ import { checkDurability, connect, type Db } from './db/connect.js';
 import { migrate } from './db/migrate.js';
 import type { Deps, ServiceState } from './deps.js';
 import { StartRefused } from './errors.js';
+import { limitBodyTime } from './http/body-time.js';
 import { compileTrust } from './http/client-address.js';
 import { cutOff } from './http/cut-off.js';
 import { metricsServer } from './http/metrics-page.js';
@@ -127,7 +128,7 @@ async function prepareDatabase(config: Config, log: Logger, db: Db, secret: stri
 async function listen(config: Config, server: Server): Promise<number> {
   // A slow client is answered 408 and costs a socket for so long, no more (RFC 9110, section 15.5.9).
   server.headersTimeout = 10_000;
-  server.requestTimeout = 30_000;
+  limitBodyTime(server, 30_000);
   server.keepAliveTimeout = 65_000;
   server.maxConnections = config.maxConnections;
   return listenOn(server, config, `HOST ${config.host}, PORT ${config.port}`);
@@ -165,6 +166,7 @@ function makeDeps(
   const state: ServiceState = {
     isStopping: false,
     downloads: new Set(),
+    scrubs: new Set(),
     forwardedByStrangerAt: null,
   };
   const metrics = createMetrics();
@@ -206,7 +208,7 @@ async function stop(
   const deadline = setTimeout(() => {
     log.warn('some requests outlasted STOP_SECONDS and were cut off');
     // A connection that is closed in order would make a broken-off file look whole to HTTP/1.0.
-    for (const res of state.downloads) cutOff(res);
+    for (const res of [...state.downloads, ...state.scrubs]) cutOff(res);
     server.closeAllConnections();
   }, config.stopMs);
   await closed;

@@ -57,6 +57,7 @@ const bad: Record<string, string[]> = {
   DATABASE_TIMEOUT_MS: ['99', '60001', '5s'],
   RECORD_QUEUE_ROWS: ['999', '1000001'],
   DOWNLOADS_AT_ONCE: ['0', '101'],
+  SCRUBS_AT_ONCE: ['0', '101', 'two'],
   RECIPIENT_REQUESTS_PER_MINUTE: ['9', '1000001', '-1'],
   API_REQUESTS_PER_MINUTE: ['9', '1000001', 'none'],
   ATTACK_RECIPIENTS: ['0', '1', '1001', 'off'],
@@ -152,9 +153,9 @@ describe('The configuration', () => {
     assert.ok(read.length > 10);
     assert.deepEqual(Object.keys(example).sort(), read.sort(), 'the same variables');
     assert.deepEqual(readConfig(example), readConfig({}));
-    const metrics = ['METRICS_TOKEN', 'METRICS_BIND'];
+    const others = ['SPOOL_DIR', 'METRICS_TOKEN', 'METRICS_BIND'];
     for (const [name, value] of Object.entries(example)) {
-      const isOptional = ['BASE_URL', 'DATABASE_URL', 'SIGNOFF_SECRET', 'TRUST_PROXY', ...metrics].includes(
+      const isOptional = ['BASE_URL', 'DATABASE_URL', 'SIGNOFF_SECRET', 'TRUST_PROXY', ...others].includes(
         name,
       );
       assert.equal(value === '', isOptional, `${name} shows its default`);

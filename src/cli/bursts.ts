@@ -1,5 +1,3 @@
-import process from 'node:process';
-import { createInterface } from 'node:readline/promises';
 import { InvalidArgumentError, type Command } from 'commander';
 import { getAccount } from '../core/accounts.js';
 import { revertBurst, tallyBurst, type BurstOptOuts } from '../core/burst-revert.js';
@@ -71,25 +69,31 @@ function addRevert(bursts: Command): void {
     .description(
       'Takes a burst back: what its client recorded by its door from its beginning to its end. The addresses ' +
         'get mail again, and downloads of changes tell the mailers. What stood before, signed links, and what ' +
-        'somebody else recorded again since, stay. Whom it pushed off a list by its cap come back. Broken off, it is simply done again. People who left by the ' +
-        'same door from the same address meanwhile cannot be told apart: they would get mail again.',
+        'somebody else recorded again since, stay. Whom it pushed off a list by its cap come back. Broken off, ' +
+        'it is simply done again. People who left by the same door from the same address meanwhile cannot be ' +
+        'told apart: they would get mail again.',
     )
     .argument('<id>', 'the id of the burst (signoff bursts list)', burstId)
-    .option('--yes', 'do not ask')
-    .option('--json', 'print JSON; needs --yes')
+    .option('--confirm', 'do it; without, the command only says what would change')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ signoff bursts revert 3\n  $ signoff bursts revert 3 --yes --json',
+      '\nExamples:\n  $ signoff bursts revert 3              what would change\n  $ signoff bursts revert 3 --confirm',
     )
-    .action((id: number, options: { yes?: true; json?: true }) =>
+    .action((id: number, options: { confirm?: true; json?: true }) =>
       withSession(async (session) => {
         const burst = await reading(session, (db) => getBurst(db, id));
-        if (
-          options.yes !== true &&
-          !(await isConfirmed(burst, () => reading(session, (db) => tallyBurst(db, burst))))
-        ) {
-          print('Nothing was taken back.');
-          return;
+        if (isPrivateIp(burst.network.replace(/\/56$/, ''))) {
+          warn(
+            'This is a private address: if a proxy has it, the opt-outs of everybody behind it are among these.',
+          );
+        }
+        if (!options.confirm) {
+          const tally = await reading(session, (db) => tallyBurst(db, burst));
+          throw new Refused(
+            'not-confirmed',
+            `${wouldDo(burst, tally)}\nNothing has changed: add --confirm to do so.`,
+          );
         }
         const done = await revertBurst(session.db, burst, {
           actor,
@@ -122,26 +126,11 @@ function addRevert(bursts: Command): void {
     );
 }
 
-/** @throws Refused where nobody can be asked. */
-async function isConfirmed(burst: Burst, tally: () => Promise<BurstOptOuts>): Promise<boolean> {
-  const { forged, vouched } = await tally();
-  const question =
+function wouldDo(burst: Burst, { forged, vouched }: BurstOptOuts): string {
+  return (
     `Burst ${burst.id}, ${burst.source} from ${burst.network}, ${timeOf(burst.startedAt)} to ${timeOf(burst.lastAt)}: ` +
-    `${counted(forged, 'opt-out', 'opt-outs')} would be taken back, ${vouched.toLocaleString('en-US')} would stay.`;
-  if (isPrivateIp(burst.network.replace(/\/56$/, ''))) {
-    warn(
-      'This is a private address: if a proxy has it, the opt-outs of everybody behind it are among these.',
-    );
-  }
-  if (!process.stdin.isTTY || !process.stdout.isTTY) {
-    throw new Refused('not-confirmed', `${question} Say so with --yes.`);
-  }
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    return /^y(es)?$/i.test((await terminal.question(`${question}\nTake it back? [y/N] `)).trim());
-  } finally {
-    terminal.close();
-  }
+    `${counted(forged, 'opt-out', 'opt-outs')} would be taken back, ${vouched.toLocaleString('en-US')} would stay.`
+  );
 }
 
 function burstId(text: string): number {

@@ -5,14 +5,12 @@ import { createGzip } from 'node:zlib';
 import { Option, type Command } from 'commander';
 import { exportFormats, exportOptOuts, type ExportFormat } from '../core/export.js';
 import { getCounts } from '../core/feed.js';
-import { noteChange } from '../core/history.js';
-import type { List } from '../core/lists.js';
 import { isDatabaseUnavailable } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
 import { chosenList, listArgument } from './arguments.js';
 import { counted, print, printJson, warn } from './output.js';
 import { createProgress } from './progress.js';
-import { actor, changing, reading, withSession, type Session } from './session.js';
+import { noteOfList, reading, withSession, type Session } from './session.js';
 import { writeWhole } from './whole-file.js';
 
 interface ExportCommandOptions {
@@ -65,7 +63,7 @@ async function exportList(
   const { addresses, md5_only, sha256_only, erased } = await reading(session, (db) => getCounts(db, list.id));
   const expected = addresses + md5_only + sha256_only + erased;
   // Before the first octet: whoever breaks it off has what was written until then.
-  await note(session, list, 'list.export-started', { format });
+  await noteOfList(session, list, 'list.export-started', { format });
   const progress = createProgress(process.stderr, Date.now, 'opt-outs');
   let entries = 0;
   let leftOut = 0;
@@ -87,7 +85,7 @@ async function exportList(
   } finally {
     progress.clear();
   }
-  await note(session, list, 'list.exported', { format, entries });
+  await noteOfList(session, list, 'list.exported', { format, entries });
   if (leftOut > 0) {
     warn(`${counted(leftOut, 'opt-out is', 'opt-outs are')} not in it: this format cannot express them.`);
   }
@@ -117,15 +115,4 @@ async function writeOut(chunks: AsyncIterable<Buffer>): Promise<void> {
   for await (const chunk of chunks) {
     if (!process.stdout.write(chunk)) await once(process.stdout, 'drain');
   }
-}
-
-async function note(
-  session: Session,
-  list: List,
-  action: string,
-  details: Record<string, unknown>,
-): Promise<void> {
-  await changing(session, (db) =>
-    noteChange(db, { accountId: list.accountId, listId: list.id, actor, action, details }),
-  );
 }

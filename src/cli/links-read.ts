@@ -3,9 +3,9 @@ import { findList, getListById, type List } from '../core/lists.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { findLinkKey, keyOfToken, openToken } from '../core/signed-links.js';
 import { readUrl } from '../core/text.js';
+import { addressFaults } from '../core/row-faults.js';
 import type { Db } from '../db/connect.js';
 import { Refused } from '../errors.js';
-import { addressFaults } from './problems.js';
 
 /** A link, as the doors read it. */
 export interface ReadLink {

@@ -10,8 +10,8 @@ import {
   type Delimiter,
   type Line,
 } from '../core/csv.js';
+import { addressFaults } from '../core/row-faults.js';
 import { Refused } from '../errors.js';
-import { addressFaults } from './problems.js';
 
 export interface RowOptions {
   /** Which column holds the addresses; null: `email`, or lines that hold nothing else. */

@@ -13,10 +13,16 @@ export interface Minting {
   readonly key: LinkKey;
 }
 
-/** The list's newest key. The first one is made here, and the database remembers the secret from then on. */
-export async function mintingOf(session: Session, listText: string): Promise<Minting> {
+/** The secret, for one who makes something with it: the database remembers it from then on. */
+export async function checkedSecret(session: Session): Promise<string> {
   const secret = secretOf(session);
   await reading(session, (db) => checkSecret(db, secret));
+  return secret;
+}
+
+/** The list's newest key. The first one is made here. */
+export async function mintingOf(session: Session, listText: string): Promise<Minting> {
+  const secret = await checkedSecret(session);
   const list = await reading(session, (db) => chosenList(db, listText));
   return { list, key: await reading(session, (db) => newestLinkKey(db, secret, list)) };
 }

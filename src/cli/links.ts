@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { parseAddress } from '../core/address.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { mintToken, rotateLinkKey } from '../core/signed-links.js';
+import { addressFaults } from '../core/row-faults.js';
 import { Invalid } from '../errors.js';
 import { chosenList, listArgument } from './arguments.js';
 import { addMintCommand } from './links-mint.js';
@@ -10,7 +11,6 @@ import { addVerifyCommand } from './links-verify.js';
 import { baseUrlOf } from './list-links.js';
 import { knownTag } from './opt-out.js';
 import { print, printJson, warn } from './output.js';
-import { addressFaults } from './problems.js';
 import { actor, changing, withSession } from './session.js';
 
 /** RFC 5322, section 2.1.1: octets of a line, its end not counted. */

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { getAccount, type Account } from '../core/accounts.js';
-import { getCounts } from '../core/feed.js';
+import { getCounts, type ListCounts } from '../core/feed.js';
 import { countOtherLists, setGlobalList } from '../core/global-list.js';
 import { getListById, type List } from '../core/lists.js';
 import type { Db } from '../db/connect.js';
 import { Refused } from '../errors.js';
 import { chosenList, listArgument } from './arguments.js';
-import { counted, print, printJson } from './output.js';
+import { capWarning } from './list-shown.js';
+import { counted, print, printJson, warn } from './output.js';
 import { actor, changing, withSession } from './session.js';
 
 interface GlobalOptions {
@@ -42,6 +43,9 @@ Examples:
     .action((listText: string, options: GlobalOptions) =>
       withSession(async (session) => {
         const change = await changing(session, (db) => changeGlobalList(db, listText, options));
+        const { after, counts } = change;
+        // Whoever leaves by it could then be mailed again by all of them.
+        if (change.isChanged && after?.cap != null) warn(capWarning(after.cap, counts, true));
         if (options.json) printJson(changeJson(change));
         else print(change.isChanged ? done(change) : `${standing(change)} Nothing has changed.`);
       }),
@@ -56,6 +60,7 @@ interface Change {
   readonly isChanged: boolean;
   /** What the list holds, one a tag, as of its last numbering. */
   readonly entries: number;
+  readonly counts: ListCounts;
   readonly otherLists: number;
 }
 
@@ -68,12 +73,13 @@ async function changeGlobalList(db: Db, listText: string, options: GlobalOptions
   const counts = await getCounts(db, list.id);
   const change = {
     ...{ account, list, before, after, isChanged: after?.id !== before?.id },
+    counts,
     entries: counts.addresses + counts.md5_only + counts.sha256_only + counts.erased,
     otherLists: await countOtherLists(db, list),
   };
   if (!change.isChanged) return change;
   if (!options.confirm) {
-    throw new Refused('unconfirmed', `${wouldDo(change)}\nNothing has changed: add --confirm to do so.`);
+    throw new Refused('not-confirmed', `${wouldDo(change)}\nNothing has changed: add --confirm to do so.`);
   }
   return { ...change, isChanged: await setGlobalList(db, account, after, { actor }) };
 }
@@ -82,7 +88,7 @@ export async function globalListOf(db: Db, { globalListId }: Account): Promise<L
   return globalListId === null ? null : getListById(db, globalListId);
 }
 
-function wouldDo({ account, list, before, after, entries, otherLists }: Change): string {
+function wouldDo({ account, list, before, after, entries, counts, otherLists }: Change): string {
   const held = counted(entries, 'entry', 'entries');
   const others = counted(otherLists, 'other list', 'other lists');
   const lost = 'Whom it alone suppresses could be mailed again by the other lists.';
@@ -94,6 +100,7 @@ function wouldDo({ account, list, before, after, entries, otherLists }: Change):
       ? []
       : [`List ${before.publicId}, ${before.name}, would be the global list no more. ${lost}`]),
     'The cursors of all lists of the account would end (410): mailers would have to take the whole lists again.',
+    ...(after === null || after.cap === null ? [] : [capWarning(after.cap, counts, true)]),
   ].join('\n');
 }
 

@@ -15,7 +15,7 @@ export function addLinksCommand(list: Command): void {
     .summary('print the links of a list, ready to paste')
     .description(
       'Prints every address of a list with what to paste where: the link for the foot of a mail, the headers ' +
-        'for one-click, the pixel, server to server, and the download. They begin with BASE_URL, or, where that ' +
+        'for one-click, the pixel, server to server, the download and the scrub. They begin with BASE_URL, or, where that ' +
         'is not set, with http://localhost and PORT.',
     )
     .argument('<list>', listArgument)
@@ -54,11 +54,11 @@ export function baseUrlOf({ baseUrl, port }: Config): string {
   return `http://localhost:${port}`;
 }
 
-function addressesOf({ page, directLink, pixel, notify, download }: ListLinks) {
-  return { page, direct_link: directLink, pixel, notify, download };
+function addressesOf({ page, directLink, pixel, notify, download, scrub }: ListLinks) {
+  return { page, direct_link: directLink, pixel, notify, download, scrub };
 }
 
-function snippetsOf({ page, directLink, pixel, notify, download }: ListLinks) {
+function snippetsOf({ page, directLink, pixel, notify, download, scrub }: ListLinks) {
   return {
     footer_html: `<a href="${page}">Unsubscribe</a>`,
     direct_link_html: `<a href="${directLink}">Unsubscribe</a>`,
@@ -68,6 +68,7 @@ function snippetsOf({ page, directLink, pixel, notify, download }: ListLinks) {
     notify_curl: `curl --data-urlencode email=ann@example.com '${notify}'`,
     download_curl: `curl -H 'Authorization: Bearer ${keyPlace}' '${download}'`,
     download_with_key: `${download}?key=${keyPlace}`,
+    scrub_curl: `curl -H 'Authorization: Bearer ${keyPlace}' -F file=@FILE -o CLEAN_FILE '${scrub}?return=white'`,
   };
 }
 
@@ -115,5 +116,9 @@ can make one for somebody else. A link for each line of a file, and the headers 
 The download, for a mailer that the list is granted to (signoff mailer --help)
   ${links.download}
   ${pasted.download_curl}
-  ${pasted.download_with_key}`;
+  ${pasted.download_with_key}
+
+The scrub, for the same mailers: a file of theirs, without whom the list suppresses (return=black: those alone)
+  ${links.scrub}
+  ${pasted.scrub_curl}`;
 }

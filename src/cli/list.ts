@@ -1,3 +1,4 @@
+import process from 'node:process';
 import type { Command } from 'commander';
 import { getAccount } from '../core/accounts.js';
 import { downloadsOfList } from '../core/downloads.js';
@@ -6,8 +7,8 @@ import { archiveList, createList, editList, listsOfAccount } from '../core/lists
 import { addTags } from '../core/tags.js';
 import { chosenAccount } from './account.js';
 import { accountId, chosenList, listArgument } from './arguments.js';
+import { addClearCommand } from './list-clear.js';
 import { addGlobalCommand, globalListOf } from './list-global.js';
-import { addNameCommand } from './list-name.js';
 import { addLinksCommand } from './list-links.js';
 import { addListOptions, confirmationsOf, settingsOf, type ListOptions } from './list-options.js';
 import { capWarning, listFacts, listJson, networksText } from './list-shown.js';
@@ -26,10 +27,10 @@ interface EditOptions extends ListOptions {
   readonly json?: true;
 }
 
-export function addListCommands(program: Command): void {
+export async function addListCommands(program: Command): Promise<void> {
   const list = program
     .command('list')
-    .summary('suppression lists: create, list, show, edit, links, global')
+    .summary('suppression lists: create, list, show, edit, links, global, clear')
     .description('Lists: addresses that the mail of a list must not reach, and how people get onto them.');
   addCreate(list);
   addList(list);
@@ -37,7 +38,10 @@ export function addListCommands(program: Command): void {
   addEdit(list);
   addLinksCommand(list);
   addGlobalCommand(list);
-  addNameCommand(list);
+  addClearCommand(list);
+  // This one speaks of all APIs, which take longer to load than the others take to run.
+  const others = list.commands.map((command) => command.name());
+  if (!others.includes(process.argv[3] ?? '')) (await import('./list-name.js')).addNameCommand(list);
 }
 
 function addCreate(list: Command): void {

@@ -4,12 +4,13 @@ import type { Address } from '../core/address.js';
 import type { List } from '../core/lists.js';
 import { EVERYTHING, type OptOut } from '../core/opt-outs.js';
 import { createRecorder, type Recorder } from '../core/recorder.js';
+import { addressFaults } from '../core/row-faults.js';
 import { checkDurability } from '../db/connect.js';
 import { readAddressLines, type AddressLine } from './address-lines.js';
 import { chosenList, listArgument } from './arguments.js';
 import { knownTag, typedAddress } from './opt-out.js';
 import { counted, print, printJson, warn } from './output.js';
-import { addressFaults, sentenceOf } from './problems.js';
+import { sentenceOf } from './problems.js';
 import { reading, withSession, type Session } from './session.js';
 
 interface AddOptions {

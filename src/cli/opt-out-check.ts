@@ -4,12 +4,12 @@ import { getAccount } from '../core/accounts.js';
 import type { List } from '../core/lists.js';
 import { EVERYTHING, type OptOutRecord } from '../core/opt-outs.js';
 import { findOptOuts, findSuppressed } from '../core/suppressed.js';
+import { addressFaults } from '../core/row-faults.js';
 import { readAddressLines } from './address-lines.js';
 import { chosenList, listArgument } from './arguments.js';
 import { globalListOf } from './list-global.js';
 import { knownTag, suppressedJson, suppressing, typedAddress } from './opt-out.js';
 import { facts, print, printJson, timeOf, warn } from './output.js';
-import { addressFaults } from './problems.js';
 import { reading, withSession, type Session } from './session.js';
 
 interface CheckOptions {

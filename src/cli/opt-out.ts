@@ -4,13 +4,13 @@ import { getListById, type List } from '../core/lists.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { removeAddresses } from '../core/removals.js';
 import { findSuppressed } from '../core/suppressed.js';
+import { addressFaults } from '../core/row-faults.js';
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
 import { chosenList, listArgument } from './arguments.js';
 import { addAddCommand } from './opt-out-add.js';
 import { addCheckCommand } from './opt-out-check.js';
 import { counted, print, printJson } from './output.js';
-import { addressFaults } from './problems.js';
 import { actor, changing, withSession } from './session.js';
 
 export function addOptOutCommands(program: Command): void {

@@ -12,6 +12,8 @@ export interface Shown {
   readonly normalised: string;
   readonly held: readonly HeldByList[];
   readonly history: readonly NotedOfPerson[];
+  /** Rows that imports could not take and whose texts name the person. */
+  readonly refusedRows: number;
   /** UTC milliseconds; null for somebody who was never erased. */
   readonly erasedAt: number | null;
 }
@@ -33,6 +35,7 @@ export async function heldJson(session: Session, shown: Shown): Promise<Record<s
         ...rowJson(row, mailers),
       })),
     ),
+    refused_rows: shown.refusedRows,
     history: shown.history.map(({ at, listId, actor, action }) => ({
       ...{ at: timeOf(at), list: listId === null ? null : (listNames.get(listId) ?? null) },
       ...{ actor, action },
@@ -61,7 +64,7 @@ function rowJson(row: OptOutRecord, mailers: Mailers): Record<string, unknown> {
 }
 
 export async function heldText(session: Session, shown: Shown): Promise<string> {
-  const { account, normalised, held, history, erasedAt } = shown;
+  const { account, normalised, held, history, refusedRows, erasedAt } = shown;
   const mailers = await mailersOf(session, shown);
   const rows = held.reduce((sum, one) => sum + one.rows.length, 0);
   const parts = [
@@ -73,6 +76,14 @@ export async function heldText(session: Session, shown: Shown): Promise<string> 
   for (const { list, rows: ofList } of held) {
     parts.push(`\nOn ${list.internalName} (${list.publicId}):`);
     for (const row of ofList) parts.push(`\n${rowText(row, mailers)}`);
+  }
+  if (refusedRows > 0) {
+    const what = counted(
+      refusedRows,
+      'row that an import could not take',
+      'rows that imports could not take',
+    );
+    parts.push(`\nThe address stands in ${what}; such texts are kept for 30 days.`);
   }
   if (history.length > 0) {
     parts.push('\nThe history notes by the hash of the address:');

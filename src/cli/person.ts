@@ -4,8 +4,10 @@ import type { Account } from '../core/accounts.js';
 import { md5Of } from '../core/address.js';
 import { findErased } from '../core/erased-people.js';
 import { erasePerson, type ErasedFromList } from '../core/erasure.js';
+import { refusalsNaming } from '../core/import-refusals.js';
 import { heldByLists, historyOfPerson, type HeldByList } from '../core/people.js';
-import { emptyWal, rewriteOptOuts } from '../db/remains.js';
+import { addressFaults } from '../core/row-faults.js';
+import { emptyWal, rewriteAddresses } from '../db/remains.js';
 import { Invalid } from '../errors.js';
 import { chosenAccount } from './account.js';
 import { readAddressLines } from './address-lines.js';
@@ -13,7 +15,6 @@ import { accountId } from './arguments.js';
 import { typedAddress } from './opt-out.js';
 import { counted, print, printJson } from './output.js';
 import { heldJson, heldText, type Shown } from './person-shown.js';
-import { addressFaults } from './problems.js';
 import { actor, reading, withSession, type Session } from './session.js';
 
 interface PersonOptions {
@@ -86,7 +87,7 @@ function addErase(person: Command): void {
     .option('--confirm', 'do it; without, the command only says what would be erased')
     .option(
       '--rewrite',
-      'afterwards write the table of opt-outs anew, so that its file keeps nothing of what was deleted: VACUUM on ' +
+      'afterwards write the tables of addresses anew, so that their files keep nothing of what was deleted: VACUUM on ' +
         'SQLite, where nothing can be recorded meanwhile; OPTIMIZE TABLE on MariaDB and MySQL',
     )
     .option('--json', 'print JSON')
@@ -110,7 +111,7 @@ Examples:
             lists.push(one);
             if (!options.json) print(erasedLine(one));
           }
-          if (options.rewrite) await rewriteOptOuts(session.db);
+          if (options.rewrite) await rewriteAddresses(session.db);
           const isLogEmpty = await emptiedWal(session);
           if (options.json) {
             return printJson({
@@ -164,7 +165,10 @@ async function readPerson({ config, db }: Session, account: Account, normalised:
   const key = md5Of(normalised);
   const erased = await read((on) => findErased(on, account.id, [key]));
   const history = await read((on) => historyOfPerson(on, account.id, normalised));
-  return { account, normalised, held, history, erasedAt: erased.get(key.toString('hex'))?.at ?? null };
+  let refusedRows = 0;
+  for await (const rows of refusalsNaming(db, account.id, normalised)) refusedRows += rows.length;
+  const erasedAt = erased.get(key.toString('hex'))?.at ?? null;
+  return { account, normalised, held, history, refusedRows, erasedAt };
 }
 
 async function tellWhatWouldGo(

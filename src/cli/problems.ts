@@ -1,5 +1,4 @@
 import { debuglog } from 'node:util';
-import type { AddressProblem } from '../core/address.js';
 import { DomainError, Invalid, Unavailable } from '../errors.js';
 
 const debug = debuglog('signoff');
@@ -43,18 +42,6 @@ export function sentenceOf(error: unknown): string {
     'If this looks like a fault of Signoff, report it with the command and this message (see CONTRIBUTING.md).'
   );
 }
-
-/** Why a text is no address. */
-export const addressFaults: Readonly<Record<AddressProblem, string>> = {
-  missing: 'there is no address',
-  'too-long': 'the address is longer than 254 octets',
-  'no-at': 'the address has no @',
-  'bad-local-part': 'what stands before the @ is not possible there',
-  'bad-domain': 'what stands after the @ is no domain name',
-  'control-character': 'the address holds a control character, or octets that are not UTF-8',
-  'invisible-character': 'the address holds an invisible character',
-  'merge-tag': 'this is a merge tag that was not replaced',
-};
 
 function invalidOption({ field, message }: Invalid): string {
   const option = optionOf[field] ?? field;

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import process from 'node:process';
 import { loadEnvFile, readConfig, type Config } from '../config.js';
 import { refuseHalfRestored } from '../core/half-restored.js';
+import { noteChange } from '../core/history.js';
+import type { List } from '../core/lists.js';
 import { connect, isDatabaseUnavailable, retrying, type Db } from '../db/connect.js';
 import { sqlitePath } from '../db/sqlite.js';
 import { DomainError, Refused, Unavailable } from '../errors.js';
@@ -55,6 +57,18 @@ export function reading<T>({ config, db }: Session, work: (db: Db) => Promise<T>
 /** One change: all of it is carried out, or nothing. Repeated as a whole where the database is busy. */
 export function changing<T>({ config, db }: Session, work: (db: Db) => Promise<T>): Promise<T> {
   return retrying(db, config.databaseTimeoutMs, () => db.transaction((trx) => work(trx)));
+}
+
+/** Notes in the history what was done with a list, on its own: where it is no part of a change. */
+export async function noteOfList(
+  session: Session,
+  list: List,
+  action: string,
+  details: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await changing(session, (db) =>
+    noteChange(db, { accountId: list.accountId, listId: list.id, actor, action, details }),
+  );
 }
 
 async function withDatabase<T>(

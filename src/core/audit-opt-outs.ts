@@ -1,6 +1,7 @@
 import type { Db } from '../db/connect.js';
 import type { Breach } from './audit.js';
 import { auditErased } from './audit-erased.js';
+import { auditRemovalsOf } from './audit-removals.js';
 import { faultsOf, type AuditedRow, type FeedMark } from './audit-row.js';
 import { behind, listIdsIn, nameOf, sliceRows, type Key } from './audit-slices.js';
 
@@ -53,6 +54,7 @@ async function* auditRows(
     yield* auditHeight(db, listId, rows);
     yield* auditMailersOf(db, listId, accountId, rows, knownMailers);
     yield* auditExpiring(db, listId, rows);
+    yield* auditRemovalsOf(db, listId, rows, at);
     yield* auditErased(db, { listId, accountId, at }, rows);
     counts.rows += rows.length;
     after = rows.at(-1);
@@ -67,7 +69,16 @@ async function readRows(db: Db, listId: number, after: Key | undefined): Promise
     .orderBy(['o.address_key', 'o.tag'])
     .limit(sliceRows)
     .select('address_key', 'tag', 'address', 'sha256', 'created_at', 'recorded_at', 'last_at', 'repeats')
-    .select('source', 'expires_at', 'mailer_id', 'removed_at', 'feed_number', 'counted', 'vouched')
+    .select(
+      'source',
+      'expires_at',
+      'mailer_id',
+      'removed_at',
+      'removal_id',
+      'feed_number',
+      'counted',
+      'vouched',
+    )
     .select(db.raw('CASE WHEN given IS NULL THEN 0 ELSE 1 END AS has_given'));
 }
 

@@ -19,6 +19,9 @@ const references: [table: string, column: string, target: string][] = [
   ['credentials', 'account_id', 'accounts'],
   ['credential_lists', 'list_id', 'lists'],
   ['list_names', 'list_id', 'lists'],
+  ['import_jobs', 'account_id', 'accounts'],
+  ['idempotency_keys', 'credential_id', 'credentials'],
+  ['bulk_removals', 'account_id', 'accounts'],
   ['downloads', 'list_id', 'lists'],
   ['downloads', 'mailer_id', 'mailers'],
 ];

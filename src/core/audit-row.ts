@@ -22,6 +22,7 @@ export interface AuditedRow {
   readonly expires_at: number | null;
   readonly mailer_id: number | null;
   readonly removed_at: number | null;
+  readonly removal_id: number | null;
   readonly feed_number: number | null;
   readonly counted: number;
   readonly vouched: number;

@@ -4,10 +4,12 @@ import { auditAccounts } from './audit-accounts.js';
 import { auditCaps } from './audit-cap.js';
 import { auditAttacks } from './audit-attacks.js';
 import { auditErasedPeople } from './audit-erased.js';
+import { auditImportJobs } from './audit-import-jobs.js';
 import { auditImports } from './audit-imports.js';
 import { auditNumbers } from './audit-numbers.js';
 import { auditOptOuts } from './audit-opt-outs.js';
 import { auditReferences } from './audit-references.js';
+import { auditRemovals } from './audit-removals.js';
 import type { FeedMark } from './audit-row.js';
 import { sliceRows } from './audit-slices.js';
 import { columnsOf, reprintedWhitelist, type ListSettings } from './list-settings.js';
@@ -49,6 +51,8 @@ export async function* audit(db: Db, at = Date.now()): AsyncGenerator<Breach, Au
   yield* auditNumbers(db);
   yield* auditCaps(db);
   yield* auditImports(db);
+  yield* auditRemovals(db);
+  yield* auditImportJobs(db);
   return { lists, optOuts };
 }
 

@@ -151,11 +151,18 @@ export function delimiterOf(header: string, isColumn: (field: string) => boolean
   return chosen?.delimiter ?? ',';
 }
 
-/** Quotes count at the beginning of a field alone. */
+/** Quotes count at the beginning of a field alone; behind spaces there, where they close before its end. */
 export function fieldsOf(raw: string, delimiter: Delimiter): string[] {
   const fields: string[] = [];
   let at = 0;
   while (at <= raw.length) {
+    const spaced = spacedField(raw, at, delimiter);
+    if (spaced !== null) {
+      fields.push(spaced.content);
+      at = spaced.end + 1;
+      if (at > raw.length) break;
+      continue;
+    }
     if (raw[at] === '"') {
       let end = raw.indexOf('"', at + 1);
       while (end !== -1 && raw[end + 1] === '"') end = raw.indexOf('"', end + 2);
@@ -174,6 +181,25 @@ export function fieldsOf(raw: string, delimiter: Delimiter): string[] {
     at = next + 1;
   }
   return fields;
+}
+
+const spacedFields: Readonly<Record<Delimiter, RegExp>> = {
+  ',': / +"([^"\r\n]*(?:""[^"\r\n]*)*)" *(?=,|$)/y,
+  ';': / +"([^"\r\n]*(?:""[^"\r\n]*)*)" *(?=;|$)/y,
+  '\t': / +"([^"\r\n]*(?:""[^"\r\n]*)*)" *(?=\t|$)/y,
+};
+
+/** RFC 4180 has the spaces as a part of the field: whoever writes `a, "b, c"` did not mean that. */
+function spacedField(
+  text: string,
+  at: number,
+  delimiter: Delimiter,
+): { readonly content: string; readonly end: number } | null {
+  if (text[at] !== ' ') return null;
+  const pattern = spacedFields[delimiter];
+  pattern.lastIndex = at;
+  const [found, content = ''] = pattern.exec(text) ?? [];
+  return found === undefined ? null : { content: content.replaceAll('""', '"'), end: at + found.length };
 }
 
 function recordOf(lines: readonly Line[], fields: readonly string[]): CsvRecord {
@@ -210,7 +236,7 @@ function quotesAfter(text: string, isOpen: boolean, delimiter: Delimiter): 'open
       at++;
       continue;
     }
-    const next = text.indexOf(delimiter, at);
+    const next = text.indexOf(delimiter, spacedField(text, at, delimiter)?.end ?? at);
     if (next === -1) return 'closed';
     at = next + 1;
   }

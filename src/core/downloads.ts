@@ -6,9 +6,12 @@ export interface Download {
   readonly mailerId: number;
   readonly accessKeyId: number;
   readonly ip: string;
-  readonly extent: 'all' | 'since' | 'delta';
+  readonly extent: 'all' | 'since' | 'delta' | 'scrub';
+  /** Of a scrub, which list it gives back: `black` or `white`. */
   readonly format: string;
   readonly status: number;
+  /** What it returns, where that is known beforehand. */
+  readonly entries?: number;
 }
 
 /** Written before the first byte goes out: nothing leaves unlogged. */
@@ -22,11 +25,12 @@ export async function logDownload(db: Db, download: Download): Promise<number> {
     extent: download.extent,
     format: download.format,
     status: download.status,
+    entries: download.entries ?? null,
   });
   return id as number;
 }
 
-/** A download that was cut off keeps neither number nor end. */
+/** A download that was cut off keeps neither number nor end; a scrub no end. */
 export async function logDownloadEnd(db: Db, id: number, entries: number): Promise<void> {
   await db('downloads').where({ id }).update({ entries, finished_at: Date.now() });
 }

@@ -115,7 +115,7 @@ async function* evictionsSince(db: Db, { accountId, startedAt }: Burst): AsyncGe
 }
 
 /** How many entries a list can take before its cap makes others leave. */
-async function roomIn(db: Db, listId: number): Promise<number> {
+export async function roomIn(db: Db, listId: number): Promise<number> {
   const list = await db<{ id: number; cap: number | null }>('lists').where({ id: listId }).first('cap');
   if (list === undefined) return 0;
   if (list.cap === null) return Infinity;

@@ -58,19 +58,36 @@ export async function getFeed(db: Db): Promise<Feed> {
 export async function workWaitsSince(db: Db, at = Date.now()): Promise<number | null> {
   const { straightJoin } = engineOf(db);
   const result: unknown = await db.raw(
-    `SELECT o.recorded_at, o.last_at, o.removed_at FROM lists ${straightJoin} opt_outs AS o
+    `SELECT o.recorded_at, o.last_at, o.removed_at, o.removal_id FROM lists ${straightJoin} opt_outs AS o
        ON o.list_id = lists.id AND o.feed_number IS NULL LIMIT 1`,
   );
-  const [row] = rowsOf<{ recorded_at: number; last_at: number; removed_at: number | null }>(db, result);
+  const [row] = rowsOf<WaitingRow>(db, result);
   const due = await db<{ expires_at: number }>('expiries')
     .where('expires_at', '<=', at)
     .orderBy('expires_at')
     .first('expires_at');
   const since = [
-    ...(row === undefined ? [] : [Math.max(row.recorded_at, row.last_at, row.removed_at ?? 0)]),
+    ...(row === undefined ? [] : [await changedAt(db, row)]),
     ...(due === undefined ? [] : [due.expires_at]),
   ];
   return since.length === 0 ? null : Math.min(...since);
+}
+
+interface WaitingRow {
+  readonly recorded_at: number;
+  readonly last_at: number;
+  readonly removed_at: number | null;
+  readonly removal_id: number | null;
+}
+
+/** What a bulk removal took, or brought back, may have been changed long after the time that the row tells. */
+async function changedAt(db: Db, row: WaitingRow): Promise<number> {
+  const { recorded_at, last_at, removed_at, removal_id: id } = row;
+  const removal =
+    id === null
+      ? undefined
+      : await db<{ id: number; carried_at: number }>('bulk_removals').where({ id }).first('carried_at');
+  return Math.max(recorded_at, last_at, removed_at ?? 0, removal?.carried_at ?? 0);
 }
 
 /** Whether rows of a list wait for their numbers, or for the removal that their expiry brings. */

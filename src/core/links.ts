@@ -7,6 +7,7 @@ export interface ListLinks {
   readonly pixel: string;
   readonly notify: string;
   readonly download: string;
+  readonly scrub: string;
 }
 
 /** @param mergeTag what the mailer's program replaces with the recipient's address. */
@@ -18,5 +19,6 @@ export function linksOf(baseUrl: string, list: List, mergeTag = '{{email}}'): Li
     pixel: `${link}/pixel.gif?email=${mergeTag}`,
     notify: `${link}/notify`,
     download: `${link}/download`,
+    scrub: `${link}/scrub`,
   };
 }

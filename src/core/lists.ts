@@ -70,6 +70,10 @@ const idAlphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
 const idLength = 20; // 31^20, some 99 bits
 const idPattern = new RegExp(`^[${idAlphabet}]{${idLength}}$`);
 
+export function isPublicId(text: string): boolean {
+  return idPattern.test(text);
+}
+
 /**
  * @param settings `name` is needed; `internalName` is the same where it is not given.
  * @throws Invalid naming the setting that does not pass.
@@ -160,7 +164,7 @@ export async function archiveList(
 /** @returns null for an id that no list has, or that cannot be one. */
 export async function findList(db: Db, publicId: string): Promise<List | null> {
   const id = publicId.toLowerCase();
-  if (!idPattern.test(id)) return null;
+  if (!isPublicId(id)) return null;
   const row = await db<ListRow>('lists').where({ public_id: id }).first();
   return row === undefined ? null : listOf(db, row);
 }
@@ -184,7 +188,8 @@ export async function listsNamed(db: Db, internalName: string): Promise<List[]> 
   return listsOf(db, rows);
 }
 
-function newPublicId(): string {
+/** For what stands in URLs: unguessable, and never reused. */
+export function newPublicId(): string {
   return Array.from({ length: idLength }, () => idAlphabet[randomInt(idAlphabet.length)]).join('');
 }
 

@@ -1,5 +1,6 @@
 import { engineOf, type Db } from '../db/connect.js';
 import { entryKeysOf, md5Of, type Address } from './address.js';
+import { notStillToGo, type RemovalUnderWay } from './removals-under-way.js';
 
 /** The doors that an opt-out can come through. */
 export const sources = [
@@ -200,10 +201,12 @@ export interface OptOutRecord {
   readonly reason: Buffer | null;
   readonly expires_at: number | null;
   readonly mailer_id: number | null;
+  readonly credential_id: number | null;
   readonly ip: string | null;
   readonly receipt: Buffer | null;
   readonly vouched: number;
   readonly removed_at: number | null;
+  readonly removal_id: number | null;
   readonly feed_number: number | null;
   readonly counted: number;
 }
@@ -212,13 +215,14 @@ export interface OptOutRecord {
  * Takes an address off a list again, leaving a tombstone that the feed carries out as a removal.
  *
  * @param tag one tag's row; without it, all rows of the address.
+ * @param underWay removals of all of the list that are being carried out: what they have yet to take is passed over.
  * @returns how many rows ceased to suppress.
  */
 export async function removeOptOuts(
   db: Db,
   listId: number,
   normalised: string,
-  { tag, at = Date.now() }: { tag?: string; at?: number } = {},
+  { tag, at = Date.now(), removalId = null, underWay = [] }: OneRemoval = {},
 ): Promise<number> {
   return db('opt_outs')
     .where({ list_id: listId })
@@ -226,6 +230,14 @@ export async function removeOptOuts(
     .modify((query) => {
       if (tag !== undefined) void query.where({ tag: Buffer.from(tag) });
     })
+    .modify(notStillToGo, underWay)
     .whereRaw(LIVE, [at])
-    .update({ removed_at: at, feed_number: null });
+    .update({ removed_at: at, removal_id: removalId, feed_number: null });
+}
+
+interface OneRemoval {
+  readonly tag?: string;
+  readonly at?: number;
+  readonly removalId?: number | null;
+  readonly underWay?: readonly RemovalUnderWay[];
 }

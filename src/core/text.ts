@@ -25,6 +25,22 @@ export function checkText(
   return text;
 }
 
+/**
+ * What somebody else calls something: without control characters, and no longer than a column is.
+ *
+ * @param max octets.
+ */
+export function shortened(text: string, max: number): string {
+  let octets = 0;
+  let whole = '';
+  for (const letter of text.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu, ' ')) {
+    octets += Buffer.byteLength(letter);
+    if (octets > max) break;
+    whole += letter;
+  }
+  return whole.trim();
+}
+
 /** @throws Invalid `malformed`, for anything but an absolute http(s) URL without a password; '' passes. */
 export function checkWebUrl(field: string, value: string): string {
   const text = checkText(field, value, { max: 2000, optional: true });

@@ -8,6 +8,11 @@ import * as peoplesRights from '../../migrations/0005-peoples-rights.js';
 import * as imports from '../../migrations/0006-imports.js';
 import * as cap from '../../migrations/0007-cap.js';
 import * as credentials from '../../migrations/0008-credentials.js';
+import * as bulkRemovals from '../../migrations/0009-bulk-removals.js';
+import * as importJobs from '../../migrations/0010-import-jobs.js';
+import * as accountSettings from '../../migrations/0011-account-settings.js';
+import * as idempotency from '../../migrations/0012-idempotency.js';
+import * as searchByAddress from '../../migrations/0013-search-by-address.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -22,6 +27,11 @@ const migrations: [name: string, migration: Knex.Migration][] = [
   ['0006-imports', imports],
   ['0007-cap', cap],
   ['0008-credentials', credentials],
+  ['0009-bulk-removals', bulkRemovals],
+  ['0010-import-jobs', importJobs],
+  ['0011-account-settings', accountSettings],
+  ['0012-idempotency', idempotency],
+  ['0013-search-by-address', searchByAddress],
 ];
 
 export const migrationNames: readonly string[] = migrations.map(([name]) => name);

@@ -15,19 +15,22 @@ export async function emptyWal(db: Db): Promise<boolean> {
   return rowsOf<{ busy: number }>(db, result)[0]?.busy === 0;
 }
 
+/** Where addresses stand, and rows of them are deleted. */
+const tables = ['opt_outs', 'import_job_chunks', 'import_job_refusals'];
+
 /**
- * Writes the opt-outs anew: what stayed of deleted ones in the free places of the table's pages goes. SQLite
- * lets nobody write meanwhile, some seconds for each million opt-outs, and needs as much free space again as
- * the database takes.
+ * Writes the tables anew that hold addresses: what stayed of deleted rows in the free places of their pages
+ * goes. SQLite lets nobody write meanwhile, some seconds for each million opt-outs, and needs as much free
+ * space again as the database takes.
  */
-export async function rewriteOptOuts(db: Db): Promise<void> {
+export async function rewriteAddresses(db: Db): Promise<void> {
   if (engineOf(db).name === 'sqlite') {
     await db.raw('VACUUM');
     return;
   }
-  const result: unknown = await db.raw('OPTIMIZE TABLE opt_outs');
+  const result: unknown = await db.raw(`OPTIMIZE TABLE ${tables.join(', ')}`);
   const failed = rowsOf<{ Msg_type: string; Msg_text: string }>(db, result).find(
     ({ Msg_type }) => Msg_type.toLowerCase() === 'error',
   );
-  if (failed !== undefined) throw new Error(`the table cannot be rewritten: ${failed.Msg_text}`);
+  if (failed !== undefined) throw new Error(`a table cannot be rewritten: ${failed.Msg_text}`);
 }

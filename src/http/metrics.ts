@@ -12,6 +12,7 @@ export const countedDoors = [
   'pixel',
   'server',
   'download',
+  'scrub',
   'undo',
   'reason',
   'api',

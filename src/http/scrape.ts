@@ -28,6 +28,7 @@ export function createScrape(deps: ScrapeDeps): Scrape {
   const waiting = gauge('signoff_recorder_waiting_rows', 'Opt-outs that wait to be written.');
   const inFlight = gauge('signoff_recorder_statements_in_flight', 'Statements of the recorder under way.');
   const downloads = gauge('signoff_downloads_under_way', 'Downloads under way in this process.');
+  const scrubs = gauge('signoff_scrubs_under_way', 'Scrubs under way in this process.');
   const databaseUp = gauge('signoff_database_up', 'Whether the database has answered this scrape.');
   const ofDatabase = {
     feedLag: gauge(
@@ -64,6 +65,7 @@ export function createScrape(deps: ScrapeDeps): Scrape {
     waiting.set(load.waiting);
     inFlight.set(load.inFlight);
     downloads.set(state.downloads.size);
+    scrubs.set(state.scrubs.size);
     ofProcess();
     return registry.metrics();
   };

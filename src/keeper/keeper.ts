@@ -4,7 +4,7 @@ import { numberChanges } from '../core/numbering.js';
 import type { Retention } from '../core/retention.js';
 import { retrying, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
-import { sweeps, type Sweep } from './sweeps.js';
+import { createSweeps, type Sweep } from './sweeps.js';
 
 export interface Keeper {
   /** Rows were committed: number them soon. */
@@ -40,6 +40,7 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
   let leaseUntil = 0;
   let fencing = 0;
   let isElsewhere = false;
+  const sweeps = createSweeps();
   /** When a sweep is due next, and since when it has been failing. */
   const dueAt = new Map<Sweep, number>();
   const failing = new Map<Sweep, number>();
@@ -77,7 +78,10 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
     if (now > leaseUntil - leaseMs / 2) {
       const lease = await takeLease(db, 'keeper', holder, leaseMs);
       isElsewhere = lease === null;
-      if (lease === null) return 'nothing';
+      if (lease === null) {
+        await stopSweeps();
+        return 'nothing';
+      }
       leaseUntil = now + leaseMs;
       fencing = lease.fencing;
     }
@@ -111,6 +115,10 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
     }
   }
 
+  async function stopSweeps(): Promise<void> {
+    for (const sweep of sweeps) await sweep.stop?.();
+  }
+
   schedule(0);
   return {
     wake() {
@@ -127,6 +135,7 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
       isStopping = true;
       clearTimeout(timer);
       await round;
+      await stopSweeps();
       // The next one need not wait for the lease to run out; where this fails, it does.
       if (leaseUntil > 0) await releaseLease(db, 'keeper', holder).catch(() => undefined);
     },

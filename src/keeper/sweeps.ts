@@ -1,11 +1,15 @@
 import { evictOverCap } from '../core/cap.js';
 import { markFeed } from '../core/feed.js';
 import { expireOptOuts } from '../core/numbering.js';
+import { carryOnRemovals } from '../core/removal-slices.js';
+import { forgetAnswers } from '../core/idempotency.js';
 import { forgetAttacks } from '../core/old-attacks.js';
+import { forgetImportJobs, tidyImportJobs } from '../core/old-import-jobs.js';
 import { forgetOldLogs } from '../core/old-logs.js';
 import { retainOptOuts, type Retention } from '../core/retention.js';
 import type { Db } from '../db/connect.js';
 import { emptyWal } from '../db/remains.js';
+import { createImportSweep } from './import-sweep.js';
 
 /** Work that the keeper does now and then, beside its numbering. */
 export interface Sweep {
@@ -17,17 +21,25 @@ export interface Sweep {
    * @returns whether there is more to do at once.
    */
   run(db: Db, now: number, retention: Retention): Promise<boolean>;
+  /** The lease is lost or given up: what is kept from round to round is let go. */
+  stop?(): Promise<void>;
+}
+
+/** For one keeper. */
+export function createSweeps(): readonly Sweep[] {
+  return [...sweeps, createImportSweep()];
 }
 
 const expiriesARound = 100;
 
 /** In the order of their urgency. */
-export const sweeps: readonly Sweep[] = [
+const sweeps: readonly Sweep[] = [
   {
     name: 'expiry',
     everyMs: 1000,
     run: async (db, now) => (await expireOptOuts(db, now, expiriesARound)) === expiriesARound,
   },
+  { name: 'bulk-removals', everyMs: 1000, run: (db, now) => carryOnRemovals(db, now) },
   { name: 'cap', everyMs: 1000, run: (db, now) => evictOverCap(db, now) },
   {
     name: 'feed-marks',
@@ -47,6 +59,9 @@ export const sweeps: readonly Sweep[] = [
     },
   },
   { name: 'old-logs', everyMs: 60_000, run: forgetOldLogs },
+  { name: 'idempotency', everyMs: 60_000, run: forgetAnswers },
+  { name: 'import-remains', everyMs: 5000, run: tidyImportJobs },
+  { name: 'old-imports', everyMs: 60_000, run: forgetImportJobs },
   { name: 'attack-rule', everyMs: 60_000, run: forgetAttacks },
   {
     // Where somebody reads from it, its time comes again.

@@ -64,8 +64,9 @@ function readJson(body: string): Notified[] {
   const elements: unknown[] = Array.isArray(json) ? json : [json];
   return elements.map((element, i) => {
     const isObject = typeof element === 'object' && element !== null && !Array.isArray(element);
-    const { email, item, tag, mailer } = (isObject ? element : { email: element }) as Record<string, unknown>;
-    return notifiedOf(i + 1, email ?? item, { tag, mailer });
+    const named = (isObject ? element : { email: element }) as Record<string, unknown>;
+    const { email, item, tag, c, mailer } = named;
+    return notifiedOf(i + 1, email ?? item, { tag: tag ?? c, mailer });
   });
 }
 
@@ -79,7 +80,7 @@ function readLines(body: string): Notified[] {
 function readUrlencoded(body: string): Notified[] {
   const form = new URLSearchParams(body);
   const emails = [...form.getAll('email'), ...form.getAll('item')].filter((email) => email.trim() !== '');
-  const more = { tag: form.get('tag'), mailer: form.get('mailer') };
+  const more = { tag: form.get('tag') ?? form.get('c'), mailer: form.get('mailer') };
   return emails.map((email, i) => notifiedOf(i + 1, email, more));
 }
 

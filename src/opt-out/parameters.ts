@@ -15,7 +15,7 @@ export interface Parameters {
   readonly mailer: string | null;
 }
 
-/** `item` is SuppressionList.app's name for the address. */
+/** `item` is SuppressionList.app's name for the address, and `c` that of the campaign. */
 export function parametersOf(params: URLSearchParams): Parameters {
   const named = params.has('email') ? params.getAll('email') : params.getAll('item');
   const given = named.filter((text) => text.trim() !== '' && !isMergeTag(text));
@@ -24,7 +24,7 @@ export function parametersOf(params: URLSearchParams): Parameters {
     email: given[0] ?? null,
     isNamed: [...params.keys()].some((name) => /^(email|item)(\[.*\])?$/i.test(name)),
     isSeveral: isArray || new Set(given).size > 1,
-    tag: params.get('tag'),
+    tag: params.get('tag') ?? params.get('c'),
     mailer: params.get('mailer'),
   };
 }

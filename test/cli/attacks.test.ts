@@ -73,8 +73,11 @@ describe('The commands signoff blocks and signoff bursts', function () {
       [['blocks', 'lift', '1', 'somewhere'], /network is neither/i],
       [['blocks', 'lift', '9', '203.0.113.7'], /^There is no account 9\.$/m],
       [['blocks', 'list', '9'], /^There is no account 9\.$/m],
-      [['bursts', 'revert', '9', '--yes'], /^There is no burst 9/],
-      [['bursts', 'revert', '1'], /19 opt-outs would be taken back, 1 would stay\. Say so with --yes\.$/m],
+      [['bursts', 'revert', '9', '--confirm'], /^There is no burst 9/],
+      [
+        ['bursts', 'revert', '1'],
+        /19 opt-outs would be taken back, 1 would stay\.\nNothing has changed: add --confirm to do so\.$/m,
+      ],
     ] as const) {
       const ran = await run(...args);
       assert.equal(ran.code, 1, args.join(' '));
@@ -100,14 +103,23 @@ describe('The commands signoff blocks and signoff bursts', function () {
     const { stderr } = await done('list', 'edit', list.publicId, '--cap', '1000');
     assert.match(stderr, /This is the global list: .* on all lists of the account\./);
     await done('list', 'global', list.publicId, '--off', '--confirm');
+    const unsure = await run('list', 'global', list.publicId);
+    assert.match(unsure.stderr, /This is the global list: .* on all lists of the account\./);
+    assert.match(
+      (await done('list', 'global', list.publicId, '--confirm')).stderr,
+      /This is the global list: /,
+    );
+    await done('list', 'global', list.publicId, '--off', '--confirm');
     await done('list', 'edit', list.publicId, '--cap', 'off');
   });
 
   it('take a burst back, once', async () => {
-    const first = (await done('bursts', 'revert', '1', '--yes', '--json')).json<Record<string, unknown>>();
+    const first = (await done('bursts', 'revert', '1', '--confirm', '--json')).json<
+      Record<string, unknown>
+    >();
     assert.deepEqual([first.taken_back, first.stayed, first.reverted], [limit - 1, 1, limit - 1]);
     assert.equal(first.restored, 0, 'nobody had left by a cap');
-    const again = await done('bursts', 'revert', '1', '--yes');
+    const again = await done('bursts', 'revert', '1', '--confirm');
     assert.match(again.stdout, /^0 opt-outs were taken back\.\n1 opt-out of that time stayed: /);
     const { db } = service.deps;
     assert.equal(await isSuppressed(db, list.id, 'victim3@example.com'), true);

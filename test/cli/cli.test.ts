@@ -177,6 +177,7 @@ describe('The command signoff, from an empty database to an audit', function () 
       'List-Unsubscribe-Post: List-Unsubscribe=One-Click',
       `curl --data-urlencode email=ann@example.com '${link}/notify'`,
       `${link}/download?key=YOUR_ACCESS_KEY`,
+      `curl -H 'Authorization: Bearer YOUR_ACCESS_KEY' -F file=@FILE -o CLEAN_FILE '${link}/scrub?return=white'`,
     ]) {
       assert.ok(stdout.includes(snippet), snippet);
     }

@@ -59,13 +59,24 @@ function describeUsage(): void {
           'list edit',
           'list links',
           'list global',
+          'list clear',
+          'removals list',
+          'removals restore',
           'mailer create',
           'mailer list',
           'mailer edit',
           'mailer grant',
         ],
         ...['mailer revoke', 'mailer rotate-key', 'mailer revoke-keys', 'opt-out add', 'opt-out check'],
-        ...['opt-out remove', 'person show', 'person erase', 'import', 'export'],
+        ...[
+          'opt-out remove',
+          'person show',
+          'person erase',
+          'import',
+          'import-job list',
+          'import-job show',
+          'export',
+        ],
       ];
       const helps = await Promise.all(
         commands.map(async (command) => ({

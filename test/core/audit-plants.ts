@@ -6,7 +6,14 @@ import { expireOptOuts } from '../../src/core/numbering.js';
 import { takeLease } from '../../src/core/leases.js';
 import { createList } from '../../src/core/lists.js';
 import { createMailer, grantList } from '../../src/core/mailers.js';
-import { compareRows, removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import {
+  compareRows,
+  removeOptOuts,
+  rowOf,
+  writeOptOuts,
+  type OptOut,
+  type OptOutRecord,
+} from '../../src/core/opt-outs.js';
 import { addTags } from '../../src/core/tags.js';
 import type { Db } from '../../src/db/connect.js';
 import {
@@ -18,6 +25,7 @@ import {
   type TestDatabase,
 } from '../support/core.js';
 import { engine } from '../support/engine.js';
+import { imported, uploadText } from '../support/import-jobs.js';
 
 const actor = 'test';
 export const never = 4_000_000_000_000;
@@ -79,6 +87,8 @@ export async function usedDatabase(): Promise<TestDatabase> {
   await record(db, [optOutOf(news.id, 'cyd@example.com', { recordedAt: 1700, expiresAt: never })]);
   await numberAll(db, [news.id, offers.id]);
   await attack(db);
+  await imported(db, news, 'address\nnobody\nnobody else\n');
+  await uploadText(db, offers, 'ann@example.com\n');
   await db('feed_marks').insert([
     { at: 1100, number: 5 },
     { at: 2000, number: await lastNumber(db) },
@@ -130,7 +140,11 @@ const erasedAnn = {
   ...{ account_id: 1, address_key: ann.address_key, sha256: sha256Of('ann@example.com'), at: 1000 },
 };
 const minutes = 60_000;
-const imported = {
+const removal = {
+  ...{ account_id: 1, list_id: 1, kind: 'all', at: 1300, actor, state: 'removed', opt_outs: 2 },
+  ...{ carried_at: 1300, finished_at: 1300 },
+};
+const importOfFile = {
   ...{
     import_key: Buffer.alloc(32, 7),
     account_id: 1,
@@ -144,6 +158,11 @@ const imported = {
 };
 
 type Plant = (db: Db) => PromiseLike<unknown>;
+
+/** Changes the import job of a state. */
+function job(state: string, columns: Record<string, unknown>): Plant {
+  return (db) => db('import_jobs').where({ state }).update(columns);
+}
 const list =
   (columns: Record<string, unknown>): Plant =>
   (db) =>
@@ -298,17 +317,90 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
         ...{ extent: 'all', format: 'md5', status: 200 },
       }),
   ],
-  ['an import into no list', ['reference'], (db) => db('imports').insert({ ...imported, list_id: 999 })],
-  ['an import across accounts', ['account'], (db) => db('imports').insert({ ...imported, account_id: 2 })],
+  [
+    'an answer to no credential',
+    ['reference'],
+    (db) =>
+      db('idempotency_keys').insert({
+        ...{ credential_id: 999, claimed_until: 0, created_at: 1000 },
+        ...{ key_hash: Buffer.alloc(32), fingerprint: Buffer.alloc(32), claim: Buffer.alloc(16) },
+      }),
+  ],
+  ['an import into no list', ['reference'], (db) => db('imports').insert({ ...importOfFile, list_id: 999 })],
+  [
+    'an import across accounts',
+    ['account'],
+    (db) => db('imports').insert({ ...importOfFile, account_id: 2 }),
+  ],
   [
     'an import of more rows than lines',
     ['import'],
-    (db) => db('imports').insert({ ...imported, taken: 8, refused: 3 }),
+    (db) => db('imports').insert({ ...importOfFile, taken: 8, refused: 3 }),
   ],
   [
     'an import that was kept before it began',
     ['time'],
-    (db) => db('imports').insert({ ...imported, saved_at: 999 }),
+    (db) => db('imports').insert({ ...importOfFile, saved_at: 999 }),
+  ],
+  ['a removal of no list', ['reference'], (db) => db('bulk_removals').insert({ ...removal, list_id: 999 })],
+  [
+    'a removal across accounts',
+    ['account'],
+    (db) => db('bulk_removals').insert({ ...removal, account_id: 2 }),
+  ],
+  [
+    'a removal in no state',
+    ['removal'],
+    (db) => db('bulk_removals').insert({ ...removal, state: 'x', finished_at: null }),
+  ],
+  [
+    'a removal that brought back more than it took',
+    ['removal'],
+    (db) => db('bulk_removals').insert({ ...removal, restored: 5 }),
+  ],
+  [
+    'a removal that was taken back, and is still in force',
+    ['removal'],
+    async (db) => {
+      const gone = (await db('opt_outs')
+        .whereNotNull('removed_at')
+        .whereNull('expires_at')
+        .first()) as OptOutRecord;
+      const { list_id, address_key, tag, removed_at: at } = gone;
+      const takenBack = { ...removal, list_id, at, state: 'restored', restored_at: 1400 };
+      const [id = 0] = await db('bulk_removals').insert(takenBack);
+      await db('opt_outs').where({ list_id, address_key, tag }).update({ removal_id: id });
+    },
+  ],
+  ['an import job of no list', ['reference'], job('done', { list_id: 999 })],
+  ['an import job of no account', ['account', 'reference'], job('done', { account_id: 999 })],
+  ['an import job across accounts', ['account'], job('done', { account_id: 2 })],
+  ['an import job of more rows than lines', ['import-job'], job('done', { taken: 2 })],
+  ['an import job of a state that is none', ['import-job'], job('waiting', { state: 'lost' })],
+  ['an import job whose options cannot be read', ['import-job'], job('waiting', { options: '{' })],
+  ['an import job that is over and has no end', ['import-job'], job('done', { finished_at: null })],
+  ['an import job that has failed for no reason', ['import-job'], job('done', { state: 'failed' })],
+  ['an import job that was over before it was made', ['time'], job('done', { finished_at: 1 })],
+  ['an import job that is over and keeps its file', ['import-job'], job('done', { due_at: null })],
+  [
+    'an import job that waits without its file',
+    ['import-job'],
+    (db) => db('import_job_chunks').where({ job_id: 2 }).delete(),
+  ],
+  [
+    'a part of a file of no import job',
+    ['reference'],
+    (db) => db('import_job_chunks').insert({ job_id: 999, number: 0, octets: Buffer.of(1) }),
+  ],
+  [
+    'refused rows of no import job',
+    ['reference'],
+    (db) => db('import_job_refusals').insert({ job_id: 999, line: 1, problem: 'no-at' }),
+  ],
+  [
+    'a refused row that is not counted',
+    ['import-job'],
+    (db) => db('import_job_refusals').insert({ job_id: 1, line: 1, problem: 'no-at' }),
   ],
   ['a feed without its row', ['feed'], (db) => db('feed').delete()],
   ['a feed of two rows', ['feed'], (db) => db('feed').insert({ id: 2, epoch: 'abc', last_number: 0 })],

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { createWriteStream } from 'node:fs';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { createAccount } from '../../src/core/accounts.js';
 import { backUp, transientTables } from '../../src/core/backup.js';
 import { openBackup } from '../../src/core/backup-file.js';
 import type { BackupTable } from '../../src/core/backup-shapes.js';
 import { getFeed } from '../../src/core/feed.js';
+import { getImportJob } from '../../src/core/import-jobs.js';
+import { createList } from '../../src/core/lists.js';
 import { restoreBackup } from '../../src/core/restore.js';
 import { connect, type Db } from '../../src/db/connect.js';
 import { migrate, migrationNames } from '../../src/db/migrate.js';
@@ -13,6 +16,7 @@ import { describeTables, readRows, type Column, type Value } from '../../src/db/
 import { emptyFolder } from '../cli/signoff.js';
 import { freshDatabases, linesIn } from '../support/backup-files.js';
 import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
+import { carryOut, uploadText } from '../support/import-jobs.js';
 
 const unkept = ['migrations', 'migrations_lock', 'leases'];
 
@@ -74,6 +78,23 @@ describe('A backup', function () {
       assert.notEqual(epoch, feed.epoch);
       assert.deepEqual({ epoch: feed.epoch, ...places }, feed);
     }
+  });
+
+  it('brings back an upload that waits, in statements that every server takes', async () => {
+    let db = await openMigrated();
+    await createAccount(db, 'Acme');
+    const list = await createList(db, 1, { name: 'Acme News' }, { actor: 'test' });
+    const blank = `${' '.repeat(1000)}\n`;
+    const { id } = await uploadText(db, list, `address\n${blank.repeat(8000)}ann@example.com\n`);
+    for (const next of await freshDatabases()) {
+      const backup = await write(db);
+      db = await open(next);
+      await restore(db, backup);
+      assert.equal((await getImportJob(db, id)).state, 'waiting');
+    }
+    await carryOut(db);
+    const { state, taken } = await getImportJob(db, id);
+    assert.deepEqual([state, taken], ['done', 1]);
   });
 
   it('gives no row the id of one that is gone', async () => {

@@ -6,7 +6,7 @@ import { erasePerson } from '../../src/core/erasure.js';
 import { compareRows, removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
 import { connect, type Db } from '../../src/db/connect.js';
 import { migrate } from '../../src/db/migrate.js';
-import { emptyWal, rewriteOptOuts } from '../../src/db/remains.js';
+import { emptyWal, rewriteAddresses } from '../../src/db/remains.js';
 import { sqlitePath } from '../../src/db/sqlite.js';
 import { foundInFiles, foundInTables } from '../support/bytes.js';
 import { migratedDatabase, newList, numberAll, optOutOf, type TestDatabase } from '../support/core.js';
@@ -98,7 +98,7 @@ describe('The bytes of a person who was erased', function () {
     });
 
     it('are in no file once the database has been rewritten', async () => {
-      await rewriteOptOuts(test.db);
+      await rewriteAddresses(test.db);
       assert.equal(await emptyWal(test.db), true);
       assert.deepEqual([...foundInFiles(folder, erasedMarks)], []);
       assert.ok(foundInFiles(folder, [markOf(1)]).has('signoff.db'), 'others are where they were');
@@ -160,7 +160,7 @@ describe('The bytes of a person who was erased', function () {
     });
 
     it('are in none of the files of tables once the opt-outs were rewritten', async () => {
-      await rewriteOptOuts(db);
+      await rewriteAddresses(db);
       await settle();
       const found = foundInFiles(folder, erasedMarks);
       assert.ok(leftInSystem(found) <= erasedMarks.length / 20);

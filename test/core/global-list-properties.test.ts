@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { md5Of, sha256Of } from '../../src/core/address.js';
 import { entryOf, readChanges, readEntries, type Entry } from '../../src/core/entries.js';
+import { formats, textsOf, type Format } from '../../src/core/entry-texts.js';
 import { getFeed } from '../../src/core/feed.js';
 import { numberChanges } from '../../src/core/numbering.js';
 import {
@@ -12,7 +13,6 @@ import {
   type OptOutRecord,
 } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
-import { formats, textsOf, type Format } from '../../src/download/formats.js';
 import {
   migratedDatabase,
   newList,

@@ -238,6 +238,7 @@ describe('The metrics', () => {
       [() => post(`${path}/undo`, { token: 'x' }), 410, 'undo', 'refused'],
       [() => post(`${path}/reason`, { token: 'x', reason: 'spam' }), 410, 'reason', 'refused'],
       [() => get(`${path}/download`), 403, 'download', 'refused'],
+      [() => get(`${path}/scrub`), 405, 'scrub', 'refused'],
       [() => get('/nothing'), 404, 'other', 'refused'],
       [() => get('/l/%E0%A4%A'), 400, 'other', 'refused'],
     ];
