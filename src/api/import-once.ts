@@ -4,7 +4,7 @@ import type { Credential } from '../core/credentials.js';
 import { claimRequest, keepAnswer, releaseClaim, type Claim } from '../core/idempotency.js';
 import type { Deps } from '../deps.js';
 import type { Answer } from './operation.js';
-import { ApiProblem } from './problems.js';
+import { keyIn, replayOf } from './repeats.js';
 
 /**
  * An upload under an Idempotency-Key. Unlike of other requests, its octets are known only once they have all
@@ -28,7 +28,7 @@ class Replayed extends Error {
 
 export function oncePerKey(deps: Deps, credential: Credential, req: IncomingMessage): OncePerKey {
   const { db, secret, config, log } = deps;
-  const key = keyOf(req);
+  const key = keyIn(req);
   let claim: Claim | null = null;
 
   async function* watch(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -41,15 +41,7 @@ export function oncePerKey(deps: Deps, credential: Credential, req: IncomingMess
     const request = { credentialId: credential.id, key, parts: ['post', req.url ?? '', hash.digest()] };
     const claimed = await claimRequest(db, secret, request, { retryMs: config.databaseTimeoutMs });
     if (claimed.is === 'ours') claim = claimed.claim;
-    else if (claimed.is === 'answered') {
-      throw new Replayed(JSON.parse(claimed.answer.content.toString()) as Answer);
-    } else if (claimed.is === 'reused') {
-      throw new ApiProblem('key-reused', 'This Idempotency-Key came with another request: take a new one.');
-    } else {
-      throw new ApiProblem('under-way', 'The same request is being carried out.', {
-        headers: { 'Retry-After': String(Math.ceil(claimed.forMs / 1000)) },
-      });
-    }
+    else throw new Replayed(replayOf(claimed));
   }
 
   async function settle(work: (held: Claim) => Promise<void>): Promise<void> {
@@ -66,22 +58,10 @@ export function oncePerKey(deps: Deps, credential: Credential, req: IncomingMess
         await settle((held) => keepAnswer(db, held, { status: answer.status, content }));
         return answer;
       } catch (error) {
-        if (error instanceof Replayed) {
-          const { answer } = error;
-          return { ...answer, headers: { ...answer.headers, 'Idempotent-Replayed': 'true' } };
-        }
+        if (error instanceof Replayed) return error.answer;
         await settle((held) => releaseClaim(db, held));
         throw error;
       }
     },
   };
-}
-
-/** The door has checked it: what it could not read is answered already. */
-function keyOf(req: IncomingMessage): string | null {
-  const header = req.headers['idempotency-key'];
-  if (header === undefined) return null;
-  const text = String(header).trim();
-  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(text)?.[1];
-  return quoted?.replace(/\\(.)/g, '$1') ?? text;
 }

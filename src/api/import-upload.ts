@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { importFormats } from '../core/import-layout.js';
 import { uploadImport } from '../core/import-upload.js';
 import { EVERYTHING } from '../core/opt-outs.js';
-import { HttpError } from '../http/http-error.js';
 import { readUpload } from '../http/upload.js';
 import { oncePerKey } from './import-once.js';
 import { exampleImport, group, importAnswer, told } from './imports.js';
 import { defineOperation } from './operation.js';
 import { tag, unknownTag, unknownTags } from './opt-out-shapes.js';
-import { ApiProblem, invalid } from './problems.js';
+import { invalid } from './problems.js';
 import { listParameter } from './schemas.js';
 
 const mostMegabytes = 100;
@@ -67,8 +66,6 @@ export const postImport = defineOperation({
       headers: { Location: 'The import.' },
     },
   },
-  // The key is kept, with the octets of the file: see import-once.ts.
-  isReadOnly: true,
   example: { query: { format: 'csv' } },
   async carryOut({ deps, credential, list, query, req }) {
     const { db, config, keeper } = deps;
@@ -91,7 +88,7 @@ export const postImport = defineOperation({
       const job = await readUpload(req, { limit: mostMegabytes * 1024 * 1024 }, (octets, about) => {
         refuseFields(about.fields);
         return uploadImport(db, list, { ...common, fileName: about.fileName }, once.watch(octets));
-      }).catch(stalled);
+      });
       keeper.wake();
       const location = `${deps.baseUrl}/api/v1/lists/${list.publicId}/imports/${job.publicId}`;
       return { status: 202, body: told(job), headers: { Location: location } };
@@ -104,10 +101,4 @@ function refuseFields(fields: URLSearchParams): void {
   const detail = 'What there is to say of a file stands in the URL, not in the form.';
   const names = [...new Set(fields.keys())];
   if (names.length > 0) throw invalid(names.map((parameter) => ({ parameter, code: 'misplaced', detail })));
-}
-
-/** A client that has stopped sending: to the API, a body that broke off like any other. */
-function stalled(error: unknown): never {
-  if (error instanceof HttpError && error.status === 408) throw new ApiProblem('malformed', error.message);
-  throw error;
 }

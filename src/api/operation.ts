@@ -50,7 +50,7 @@ export interface JsonBody<Schema extends z.ZodType> {
   readonly isOptional?: boolean;
 }
 
-/** A body that `carryOut` reads itself, from `call.req`, which nobody has touched. */
+/** A body that `carryOut` reads itself, from `call.req`, which nobody has touched; as it does its Idempotency-Key. */
 export interface Upload {
   readonly mediaTypes: readonly string[];
   readonly description: string;

@@ -111,6 +111,7 @@ const names: Partial<Record<number, ProblemName>> = {
   404: 'not-found',
   405: 'method-not-allowed',
   406: 'not-acceptable',
+  408: 'malformed',
   409: 'under-way',
   410: 'cursor-gone',
   413: 'too-large',

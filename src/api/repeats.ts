@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import type { Credential } from '../core/credentials.js';
-import { claimRequest, keepAnswer, releaseClaim, type Claim } from '../core/idempotency.js';
+import { claimRequest, keepAnswer, releaseClaim, type Claim, type Claimed } from '../core/idempotency.js';
 import type { Deps } from '../deps.js';
-import type { Answer, AnyOperation } from './operation.js';
+import { isUpload, type Answer, type AnyOperation } from './operation.js';
 import { ApiProblem, invalid } from './problems.js';
 
 /** Larger answers are not kept; none of ours that changes anything comes near. */
@@ -29,27 +29,38 @@ export async function onceAKey(
   { operation, credential, target, octets, now }: Repeatable,
   carryOut: (firstAt: number) => Promise<Answer>,
 ): Promise<Answer> {
-  const key = keyOf(req, operation);
-  if (key === null) return carryOut(now);
+  const key = operation.method === 'get' ? null : keyIn(req);
+  if (key === null || !isKept(operation)) return carryOut(now);
   const { db, secret, config } = deps;
   const parts = [operation.method, target, octets];
   const retryMs = config.databaseTimeoutMs;
   const request = { credentialId: credential.id, key, parts };
   const claimed = await claimRequest(db, secret, request, { now, retryMs });
-  switch (claimed.is) {
-    case 'reused':
-      throw new ApiProblem('key-reused', 'This Idempotency-Key came with another request: take a new one.');
-    case 'under-way':
-      throw new ApiProblem('under-way', 'The same request is being carried out.', {
-        headers: { 'Retry-After': String(Math.ceil(claimed.forMs / 1000)) },
-      });
-    case 'answered': {
-      const { headers, ...answer } = JSON.parse(claimed.answer.content.toString()) as Answer;
-      return { ...answer, headers: { ...headers, 'Idempotent-Replayed': 'true' } };
-    }
-    case 'ours':
-      return keeping(deps, claimed.claim, () => carryOut(claimed.firstAt));
+  if (claimed.is !== 'ours') return replayOf(claimed);
+  return keeping(deps, claimed.claim, () => carryOut(claimed.firstAt));
+}
+
+/** What changes nothing need not be kept; an upload keeps its key itself (import-once.ts). */
+function isKept({ isReadOnly = false, body }: AnyOperation): boolean {
+  return !isReadOnly && !isUpload(body);
+}
+
+/**
+ * The answer that the same request got before.
+ *
+ * @throws ApiProblem `under-way`, `key-reused`.
+ */
+export function replayOf(claimed: Exclude<Claimed, { is: 'ours' }>): Answer {
+  if (claimed.is === 'reused') {
+    throw new ApiProblem('key-reused', 'This Idempotency-Key came with another request: take a new one.');
   }
+  if (claimed.is === 'under-way') {
+    throw new ApiProblem('under-way', 'The same request is being carried out.', {
+      headers: { 'Retry-After': String(Math.ceil(claimed.forMs / 1000)) },
+    });
+  }
+  const { headers, ...answer } = JSON.parse(claimed.answer.content.toString()) as Answer;
+  return { ...answer, headers: { ...headers, 'Idempotent-Replayed': 'true' } };
 }
 
 async function keeping({ db, log }: Deps, claim: Claim, carryOut: () => Promise<Answer>): Promise<Answer> {
@@ -66,21 +77,22 @@ async function keeping({ db, log }: Deps, claim: Claim, carryOut: () => Promise<
   // What was done is done, and is said so: where its answer cannot be kept, the next one who brings the key
   // has it done once more, which changes nothing.
   const kept = { status: answer.status, content };
-  const isKept = content.length <= largestAnswer;
-  await (isKept ? keepAnswer(db, claim, kept) : releaseClaim(db, claim)).catch(() =>
+  const fits = content.length <= largestAnswer;
+  await (fits ? keepAnswer(db, claim, kept) : releaseClaim(db, claim)).catch(() =>
     log.warn('an answer could not be kept under its Idempotency-Key'),
   );
   return answer;
 }
 
 /**
- * The key, as the draft writes it (a string in quotes) or bare, as many programs send it.
+ * The Idempotency-Key, as the draft writes it (a string in quotes) or bare, as many programs send it.
  *
- * @returns null where there is none, or nothing that it could be good for.
+ * @returns null where there is none.
+ * @throws ApiProblem for one that is malformed.
  */
-function keyOf(req: IncomingMessage, { method, isReadOnly = false }: AnyOperation): string | null {
+export function keyIn(req: IncomingMessage): string | null {
   const header = req.headers['idempotency-key'];
-  if (header === undefined || method === 'get') return null;
+  if (header === undefined) return null;
   const text = String(header).trim();
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(text)?.[1]?.replace(/\\(.)/g, '$1');
   const key = quoted ?? text;
@@ -88,5 +100,5 @@ function keyOf(req: IncomingMessage, { method, isReadOnly = false }: AnyOperatio
     const detail = 'It must have 1 to 255 characters of ASCII, and may stand in quotes.';
     throw invalid([{ header: 'Idempotency-Key', code: 'malformed', detail }]);
   }
-  return isReadOnly ? null : key;
+  return key;
 }

@@ -1,10 +1,10 @@
 import { setImmediate as everyoneElse } from 'node:timers/promises';
 import type { Db } from '../db/connect.js';
-import { parseAddress } from './address.js';
 import { checkItems, type CheckOptions, type Item } from './check.js';
 import { linesIn } from './csv.js';
 import { textOctets } from './import-octets.js';
 import { decoded } from './import-layout.js';
+import { itemsIn } from './items.js';
 
 /** Which lines come back: those that must not be mailed, or those that may be. */
 export const returns = ['black', 'white'] as const;
@@ -111,24 +111,15 @@ function newBatch(): Batch {
 const bom = /^\u00EF\u00BB\u00BF/;
 
 /**
- * What a line asks about: nothing at all for a line that is none; null for a blank one. Full-width letters
- * are the ASCII ones where a person typed them, and are meant where a program recorded the address: both
- * are asked about.
+ * What a line asks about: nothing at all for a line that is none; null for a blank one.
  *
  * @param octets Latin-1.
  */
-function itemsOf(octets: string): Item[] | null {
+function itemsOf(octets: string): readonly Item[] | null {
   const text = unquoted(decoded(octets).trim());
   if (text === '') return null;
-  const digits = /^(?:0x)?([0-9a-f]{32}|[0-9a-f]{64})$/i.exec(text)?.[1];
-  if (digits?.length === 32) return [{ md5: Buffer.from(digits, 'hex') }];
-  if (digits?.length === 64) return [{ sha256: Buffer.from(digits, 'hex') }];
-  const readings = hasWide.test(text) ? [true, false] : [false];
-  const addresses = readings.flatMap((typed) => {
-    const result = parseAddress(text, { typed });
-    return result.ok ? [result.address.normalised] : [];
-  });
-  return [...new Set(addresses)].map((normalised) => ({ normalised }));
+  const items = itemsIn(text);
+  return typeof items === 'string' ? [] : items;
 }
 
 /** Some write every field of a CSV in quotes; no address ends in one. */
@@ -137,6 +128,3 @@ function unquoted(text: string): string {
     ? text.slice(1, -1).replaceAll('""', '"').trim()
     : text;
 }
-
-/** What `typed` reads otherwise. */
-const hasWide = /[\uFF01-\uFF5E\u3002\uFF61\uFE6B]/;
