@@ -34,8 +34,11 @@ export function createAuthentication(deps: Deps, surface: string) {
     const now = Date.now();
     const before = failures.get(client);
     const isRecent = before !== undefined && now - before.since < windowMs;
-    if (isRecent && before.count >= mostFailures)
-      throw new HttpError(429, 'too-many-requests', 'Too many wrong keys from here. Wait a minute.');
+    if (isRecent && before.count >= mostFailures) {
+      const seconds = Math.ceil((before.since + windowMs - now) / 1000);
+      const message = 'Too many wrong keys from here. Wait a minute.';
+      throw new HttpError(429, 'too-many-requests', message, undefined, seconds);
+    }
 
     const { key, ...more } = shown;
     const credential = await findCredential(deps.db, surface, key, more);
