@@ -125,7 +125,7 @@ describe('Recording an address again', () => {
         ...{ created_at: created, recorded_at: recorded, last_at: last, repeats: 0, source },
         ...{ reason: null, expires_at: null, mailer_id: null, credential_id: null, ip: '192.0.2.9' },
         ...{ receipt: Buffer.from('receipt of again'), vouched: 0, removed_at: null, feed_number: null },
-        domain: Buffer.from('example.com'),
+        ...{ domain: Buffer.from('example.com'), standing_address: address, removal_id: null },
       });
       assert.equal(counted, state === 'removed' ? 0 : 1);
       assert.equal(await isSuppressed(test.db, list, ann, { at }), true);

@@ -5,8 +5,9 @@ import path from 'node:path';
 import process from 'node:process';
 import { getFeed } from '../../src/core/feed.js';
 import { connect, type Db } from '../../src/db/connect.js';
-import { migrate } from '../../src/db/migrate.js';
+import { migrate, migrationNames } from '../../src/db/migrate.js';
 import { engine, freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
+import { schemaOf } from '../support/schema.js';
 import { until } from '../support/service.js';
 
 const file = path.join(import.meta.dirname, '../support/migrate-process.ts');
@@ -99,6 +100,22 @@ describe('The migrations', () => {
     assert.deepEqual(await tables(), await tables(other.db));
   });
 
+  it('end in the same schema, wherever they are killed between two statements', async function () {
+    this.timeout(60_000);
+    const whole = await fresh();
+    const statements: string[] = [];
+    onWrite(whole.db, (statement) => statements.push(statement));
+    const carriedOut = await migrate(whole.db);
+
+    // Each run goes on from where the one before was killed, and is killed after one more statement itself.
+    const done = new Set<string>();
+    while (await isKilledAfterOneMore(url, done)) assert.ok(done.size < 1000, 'an end is in sight');
+    const leftOut = statements.filter((statement) => !done.has(statement));
+    assert.deepEqual(leftOut, [], 'what no run after a killed one makes up for');
+    assert.deepEqual(await names(), carriedOut);
+    assert.deepEqual(await schemaOf(db), await schemaOf(whole.db));
+  });
+
   it('repeat what a killed process has not noted, and keep what is in the tables', async () => {
     const all = await migrate(db);
     const whole = await tables();
@@ -133,3 +150,35 @@ describe('The migrations', () => {
     assert.deepEqual(locks, [{ index: (before?.index ?? 0) + 1, is_locked: 0 }]);
   });
 });
+
+/** Tells each statement that has written, with the name of the migration that it notes. */
+function onWrite(db: Db, tell: (statement: string) => void): void {
+  db.on('query-response', (_answer: unknown, { sql, bindings }: { sql: string; bindings?: unknown[] }) => {
+    if (!/^(create|alter|drop|insert|update|delete) /i.test(sql)) return;
+    tell([sql, ...(bindings ?? []).filter((value) => migrationNames.includes(String(value)))].join(' '));
+  });
+}
+
+/**
+ * Migrates until a statement has been carried out that is not among `done`; the database is asked nothing
+ * after it, as by a process that was killed there.
+ */
+async function isKilledAfterOneMore(url: string, done: Set<string>): Promise<boolean> {
+  const db = connect(url, { timeoutMs: 10_000, poolSize: 1 });
+  let isKilled = false;
+  onWrite(db, (statement) => {
+    isKilled ||= !done.has(statement);
+    done.add(statement);
+  });
+  db.on('query', () => {
+    if (isKilled) throw new Error('killed');
+  });
+  try {
+    await migrate(db, 0);
+  } catch (error) {
+    if (!isKilled) throw error;
+  } finally {
+    await db.destroy();
+  }
+  return isKilled;
+}

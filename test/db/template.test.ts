@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { getFeed } from '../../src/core/feed.js';
 import { findFingerprint } from '../../src/core/secret.js';
-import { connect, rowsOf, type Db } from '../../src/db/connect.js';
+import { connect, type Db } from '../../src/db/connect.js';
 import { migrate } from '../../src/db/migrate.js';
-import { engine, freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
+import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
+import { schemaOf, tablesOf } from '../support/schema.js';
 import { freshMigratedDatabase } from '../support/template.js';
 
 /** Nearly every test begins with a copy: what it proves holds for a database that was migrated. */
@@ -22,38 +23,10 @@ describe('The copy of a migrated database, which the tests begin with', () => {
     return db;
   }
 
-  async function all<T>(db: Db, sql: string): Promise<T[]> {
-    return rowsOf<T>(db, await db.raw(sql));
-  }
-
-  /** What makes each table and index, as the database itself tells it. */
-  async function schemaOf(db: Db): Promise<Record<string, unknown>> {
-    if (engine === 'sqlite') {
-      const made = await all<{ name: string }>(db, 'SELECT type, name, tbl_name, sql FROM sqlite_schema');
-      const [version] = await all<object>(db, 'PRAGMA user_version');
-      return { ...version, ...Object.fromEntries(made.map((one) => [one.name, one])) };
-    }
-    const [database] = await all<object>(
-      db,
-      'SELECT default_character_set_name AS charset, default_collation_name AS collation FROM information_schema.schemata WHERE schema_name = DATABASE()',
-    );
-    const schema: Record<string, unknown> = { ...database };
-    for (const table of await tablesOf(db)) [schema[table]] = await all(db, `SHOW CREATE TABLE ${table}`);
-    return schema;
-  }
-
-  async function tablesOf(db: Db): Promise<string[]> {
-    const rows = await all<object>(
-      db,
-      engine === 'sqlite' ? "SELECT name FROM sqlite_schema WHERE type = 'table'" : 'SHOW TABLES',
-    );
-    return rows.map((row) => String(Object.values(row)[0])).sort();
-  }
-
   /** All rows; of the feed all but its epoch, and of the migrations all but when they ran. */
   async function rowsIn(db: Db): Promise<Record<string, unknown>> {
     const rows: Record<string, unknown> = {};
-    for (const table of await tablesOf(db)) rows[table] = await all(db, `SELECT * FROM ${table}`);
+    for (const table of await tablesOf(db)) rows[table] = await db(table);
     const sown = { ...rows, feed: await db('feed').select('id', 'last_number', 'purged_number', 'fencing') };
     return { ...sown, migrations: await db('migrations').select('id', 'name', 'batch') };
   }
