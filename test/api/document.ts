@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
 import type { Response } from 'supertest';
 import { documentOf } from '../../src/api/document.js';
 import { operations } from '../../src/api/operations.js';
@@ -17,25 +18,11 @@ export interface DocumentedOperation {
   readonly requestBody?: { content: Record<string, { schema: unknown; example?: unknown }> };
 }
 
-interface Validate {
-  (value: unknown): boolean;
-  errors?: unknown;
-}
-
-// The validator's own, of JSON Schema 2020-12: another version is hoisted.
-const require = createRequire(createRequire(import.meta.url).resolve('@seriousme/openapi-schema-validator'));
-const { default: Ajv } = require('ajv/dist/2020.js') as {
-  default: new (options: object) => {
-    compile(schema: unknown): Validate;
-    addFormat(name: string, f: RegExp): void;
-  };
-};
-const { default: addFormats } = require('ajv-formats') as { default: (ajv: unknown) => void };
-const ajv = new Ajv({ strict: false, allErrors: true });
-addFormats(ajv);
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+formats.default(ajv);
 
 /** A schema of the document; closed, so that an answer may hold nothing that is not documented. */
-export function validatorOf(schema: unknown): Validate {
+export function validatorOf(schema: unknown): ValidateFunction {
   return ajv.compile({
     ...(closed(schema) as object),
     components: { schemas: closed(document.components.schemas) },
@@ -51,7 +38,7 @@ function closed(schema: unknown): unknown {
     : parts;
 }
 
-const validators = new Map<string, Validate>();
+const validators = new Map<string, ValidateFunction>();
 
 /** Holds an answer against what the document says of its operation, status and type. */
 export function checkAnswer(answer: Response): void {
