@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /**
  * The tables of the core. Each step stands alone and may be run again: MySQL's DDL is not transactional,
@@ -11,22 +12,23 @@ export async function up(db: Knex): Promise<void> {
   const isSqlite = (db.client as { driverName: string }).driverName === 'better-sqlite3';
 
   const create = async (name: string, build: (table: Knex.CreateTableBuilder, types: Types) => void) => {
-    if (await db.schema.hasTable(name)) return;
-    await db.schema.createTable(name, (table) => {
-      if (!isSqlite) {
-        table.engine('InnoDB');
-        table.charset('utf8mb4');
-        table.collate('utf8mb4_bin');
-      }
-      build(table, {
-        octets: (column, length) => table.specificType(column, isSqlite ? 'BLOB' : `VARBINARY(${length})`),
-        ascii: (column, length) =>
-          table.specificType(
-            column,
-            isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`,
-          ),
-      });
-    });
+    await ensure(db, (schema) =>
+      schema.createTable(name, (table) => {
+        if (!isSqlite) {
+          table.engine('InnoDB');
+          table.charset('utf8mb4');
+          table.collate('utf8mb4_bin');
+        }
+        build(table, {
+          octets: (column, length) => table.specificType(column, isSqlite ? 'BLOB' : `VARBINARY(${length})`),
+          ascii: (column, length) =>
+            table.specificType(
+              column,
+              isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`,
+            ),
+        });
+      }),
+    );
   };
 
   await create('installation', (table, { ascii }) => {
@@ -197,7 +199,6 @@ async function insertMissing(db: Knex, table: string, row: Record<string, unknow
  * WITHOUT ROWID it records a quarter slower.
  */
 async function createOptOuts(db: Knex, isSqlite: boolean): Promise<void> {
-  if (await db.schema.hasTable('opt_outs')) return;
   const octets = (length: number) => (isSqlite ? 'BLOB' : `VARBINARY(${length})`);
   const ascii = (length: number) =>
     isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`;
@@ -213,8 +214,9 @@ async function createOptOuts(db: Knex, isSqlite: boolean): Promise<void> {
   const domain = isSqlite
     ? `domain BLOB AS (CAST(substr(${text}, 1 + length(rtrim(${text}, replace(${text}, '@', '')))) AS BLOB)) VIRTUAL`
     : `domain VARBINARY(254) AS (SUBSTRING_INDEX(address, '@', -1)) VIRTUAL`;
-  await db.raw(
-    `CREATE TABLE opt_outs (
+  await ensure(db, (schema) =>
+    schema.raw(
+      `CREATE TABLE opt_outs (
       list_id ${isSqlite ? 'INTEGER' : 'INT UNSIGNED'} NOT NULL,
       address_key ${isSqlite ? 'BLOB' : 'BINARY(16)'} NOT NULL,
       tag ${octets(128)} NOT NULL,
@@ -239,8 +241,10 @@ async function createOptOuts(db: Knex, isSqlite: boolean): Promise<void> {
       PRIMARY KEY (list_id, address_key, tag)
       ${isSqlite ? '' : ',' + indexes.map(([name, columns]) => index(name, columns)).join(', ')}
     ) ${isSqlite ? '' : 'ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin'}`,
+    ),
   );
-  if (isSqlite) {
-    for (const [name, columns] of indexes) await db.raw(`CREATE INDEX ${name} ON opt_outs (${columns})`);
+  if (!isSqlite) return;
+  for (const [name, columns] of indexes) {
+    await ensure(db, (schema) => schema.raw(`CREATE INDEX ${name} ON opt_outs (${columns})`));
   }
 }

@@ -1,23 +1,24 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /** Keys of signed links, and a list's demand for them. Each step may be run again. */
 export async function up(db: Knex): Promise<void> {
   const isSqlite = (db.client as { driverName: string }).driverName === 'better-sqlite3';
-  if (!(await db.schema.hasTable('link_keys'))) {
-    await db.schema.createTable('link_keys', (table) => {
+  await ensure(db, (schema) =>
+    schema.createTable('link_keys', (table) => {
       if (!isSqlite) table.engine('InnoDB');
       table.integer('list_id').unsigned().notNullable();
       table.integer('number').unsigned().notNullable();
       table.specificType('salt', isSqlite ? 'BLOB' : 'VARBINARY(16)').notNullable();
       table.bigInteger('created_at').notNullable();
       table.primary(['list_id', 'number']);
-    });
-  }
-  if (!(await db.schema.hasColumn('lists', 'signed_links_only'))) {
-    await db.schema.alterTable('lists', (table) => {
+    }),
+  );
+  await ensure(db, (schema) =>
+    schema.alterTable('lists', (table) => {
       table.boolean('signed_links_only').notNullable().defaultTo(false);
-    });
-  }
+    }),
+  );
 }
 
 export function down(): Promise<void> {

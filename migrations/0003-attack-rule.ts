@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /**
  * What the attack rule keeps: how many recipients each client brings, who is blocked, and the bursts that
@@ -10,19 +11,20 @@ export async function up(db: Knex): Promise<void> {
   const ascii = (length: number) =>
     isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`;
   const create = async (name: string, build: (table: Knex.CreateTableBuilder) => void) => {
-    if (await db.schema.hasTable(name)) return;
-    await db.schema.createTable(name, (table) => {
-      if (!isSqlite) table.engine('InnoDB');
-      build(table);
-    });
+    await ensure(db, (schema) =>
+      schema.createTable(name, (table) => {
+        if (!isSqlite) table.engine('InnoDB');
+        build(table);
+      }),
+    );
   };
 
   // Somebody else than the first client stands behind the opt-out: see mergeClause in core/opt-outs.ts.
-  if (!(await db.schema.hasColumn('opt_outs', 'vouched'))) {
-    await db.schema.alterTable('opt_outs', (table) => {
+  await ensure(db, (schema) =>
+    schema.alterTable('opt_outs', (table) => {
       table.specificType('vouched', 'SMALLINT').notNullable().defaultTo(0);
-    });
-  }
+    }),
+  );
 
   // What each node has seen of a client: hashes of recipients with their times (core/arrivals.ts).
   await create('arrivals', (table) => {

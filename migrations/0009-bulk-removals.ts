@@ -1,12 +1,13 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /** Removals of many opt-outs at once, and which opt-outs each of them took. Each step may be run again. */
 export async function up(db: Knex): Promise<void> {
   const isSqlite = (db.client as { driverName: string }).driverName === 'better-sqlite3';
   const ascii = (length: number) =>
     isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`;
-  if (!(await db.schema.hasTable('bulk_removals'))) {
-    await db.schema.createTable('bulk_removals', (table) => {
+  await ensure(db, (schema) =>
+    schema.createTable('bulk_removals', (table) => {
       if (!isSqlite) {
         table.engine('InnoDB');
         table.charset('utf8mb4');
@@ -33,12 +34,12 @@ export async function up(db: Knex): Promise<void> {
       // Who reads a list asks for those under way each time, the keeper each second.
       table.index(['list_id', 'state'], 'bulk_removals_list');
       table.index(['state'], 'bulk_removals_state');
-    });
-  }
+    }),
+  );
   // Without an index: the hot table would pay for it with each opt-out. What a removal took is found by the key.
-  if (!(await db.schema.hasColumn('opt_outs', 'removal_id'))) {
-    await db.schema.alterTable('opt_outs', (table) => void table.integer('removal_id').unsigned());
-  }
+  await ensure(db, (schema) =>
+    schema.alterTable('opt_outs', (table) => void table.integer('removal_id').unsigned()),
+  );
 }
 
 export function down(): Promise<void> {

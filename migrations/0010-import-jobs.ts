@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /** Uploads that wait to be imported, and what became of them. Each step may be run again. */
 export async function up(db: Knex): Promise<void> {
@@ -7,15 +8,16 @@ export async function up(db: Knex): Promise<void> {
   const ascii = (length: number) =>
     isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`;
   const create = async (name: string, build: (table: Knex.CreateTableBuilder) => void) => {
-    if (await db.schema.hasTable(name)) return;
-    await db.schema.createTable(name, (table) => {
-      if (!isSqlite) {
-        table.engine('InnoDB');
-        table.charset('utf8mb4');
-        table.collate('utf8mb4_bin');
-      }
-      build(table);
-    });
+    await ensure(db, (schema) =>
+      schema.createTable(name, (table) => {
+        if (!isSqlite) {
+          table.engine('InnoDB');
+          table.charset('utf8mb4');
+          table.collate('utf8mb4_bin');
+        }
+        build(table);
+      }),
+    );
   };
 
   await create('import_jobs', (table) => {

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /** An account's time zone, and how its ZIP files are encrypted. Each step may be run again. */
 export async function up(db: Knex): Promise<void> {
@@ -6,22 +7,22 @@ export async function up(db: Knex): Promise<void> {
   const ascii = (length: number) =>
     isSqlite ? 'TEXT' : `VARCHAR(${length}) CHARACTER SET ascii COLLATE ascii_bin`;
 
-  if (!(await db.schema.hasColumn('accounts', 'time_zone'))) {
-    // None: each API's own.
-    await db.schema.alterTable('accounts', (table) => void table.specificType('time_zone', ascii(64)));
-  }
-  if (!(await db.schema.hasColumn('accounts', 'zip_password'))) {
-    // Sealed with the installation's secret. None: ZIP files are not encrypted.
-    await db.schema.alterTable(
+  // None: each API's own.
+  await ensure(db, (schema) =>
+    schema.alterTable('accounts', (table) => void table.specificType('time_zone', ascii(64))),
+  );
+  // Sealed with the installation's secret. None: ZIP files are not encrypted.
+  await ensure(db, (schema) =>
+    schema.alterTable(
       'accounts',
       (table) => void table.specificType('zip_password', isSqlite ? 'BLOB' : 'VARBINARY(200)'),
-    );
-  }
-  if (!(await db.schema.hasColumn('accounts', 'zip_cipher'))) {
-    await db.schema.alterTable('accounts', (table) => {
+    ),
+  );
+  await ensure(db, (schema) =>
+    schema.alterTable('accounts', (table) => {
       table.specificType('zip_cipher', ascii(12)).notNullable().defaultTo('aes-256');
-    });
-  }
+    }),
+  );
 }
 
 export function down(): Promise<void> {

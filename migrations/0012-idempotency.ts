@@ -1,12 +1,13 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /** What requests with an Idempotency-Key came to. Each step may be run again. */
 export async function up(db: Knex): Promise<void> {
   const isSqlite = (db.client as { driverName: string }).driverName === 'better-sqlite3';
   const octets = (length: number) => (isSqlite ? 'BLOB' : `VARBINARY(${length})`);
 
-  if (!(await db.schema.hasTable('idempotency_keys'))) {
-    await db.schema.createTable('idempotency_keys', (table) => {
+  await ensure(db, (schema) =>
+    schema.createTable('idempotency_keys', (table) => {
       if (!isSqlite) table.engine('InnoDB');
       table.integer('credential_id').unsigned().notNullable();
       table.specificType('key_hash', octets(32)).notNullable();
@@ -20,29 +21,10 @@ export async function up(db: Knex): Promise<void> {
       table.integer('status').unsigned();
       table.specificType('answer', isSqlite ? 'BLOB' : 'MEDIUMBLOB');
       table.primary(['credential_id', 'key_hash']);
-    });
-  }
-  // Each is a statement of its own: a process may be killed between any two of them.
-  const indexes: [name: string, columns: string[]][] = [
-    ['idempotency_keys_time', ['created_at']],
-    ['idempotency_keys_credential', ['credential_id', 'created_at']],
-  ];
-  for (const [name, columns] of indexes) {
-    if (await hasIndex(db, isSqlite, name)) continue;
-    await db.schema.alterTable('idempotency_keys', (table) => {
-      table.index(columns, name);
-    });
-  }
-}
-
-async function hasIndex(db: Knex, isSqlite: boolean, name: string): Promise<boolean> {
-  const found: unknown = isSqlite
-    ? await db('sqlite_schema').where({ type: 'index', name }).first('name')
-    : await db('information_schema.statistics')
-        .whereRaw('table_schema = DATABASE()')
-        .where({ index_name: name })
-        .first('index_name');
-  return found !== undefined;
+      table.index(['created_at'], 'idempotency_keys_time');
+      table.index(['credential_id', 'created_at'], 'idempotency_keys_credential');
+    }),
+  );
 }
 
 export function down(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { ensure } from './ensure.js';
 
 /**
  * The search by address looks at nothing that was removed: after a million removals it would have to pass
@@ -9,12 +10,12 @@ import type { Knex } from 'knex';
 export async function up(db: Knex): Promise<void> {
   const isSqlite = (db.client as { driverName: string }).driverName === 'better-sqlite3';
   // By itself: to add a column that is not stored costs nothing, an index takes a while.
-  if (!(await hasColumn(db, isSqlite))) {
-    const octets = isSqlite ? 'BLOB' : 'VARBINARY(254)';
-    await db.raw(
+  const octets = isSqlite ? 'BLOB' : 'VARBINARY(254)';
+  await ensure(db, (schema) =>
+    schema.raw(
       `ALTER TABLE opt_outs ADD COLUMN standing_address ${octets} AS (CASE WHEN removed_at IS NULL THEN address END) VIRTUAL`,
-    );
-  }
+    ),
+  );
   const columns = await columnsOfIndex(db, isSqlite);
   if (columns.includes('standing_address')) return;
   if (isSqlite) {
@@ -24,13 +25,6 @@ export async function up(db: Knex): Promise<void> {
   }
   const drop = columns.length === 0 ? '' : 'DROP INDEX opt_outs_address,';
   await db.raw(`ALTER TABLE opt_outs ${drop} ADD INDEX opt_outs_address (list_id, standing_address)`);
-}
-
-/** Knex's own look leaves generated columns out on SQLite. */
-async function hasColumn(db: Knex, isSqlite: boolean): Promise<boolean> {
-  if (!isSqlite) return db.schema.hasColumn('opt_outs', 'standing_address');
-  const columns: { name: string }[] = await db.raw("SELECT name FROM pragma_table_xinfo('opt_outs')");
-  return columns.some(({ name }) => name === 'standing_address');
 }
 
 /** None where there is no such index. */
