@@ -28,6 +28,7 @@ const runOnce = [
   ...['core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts', 'core/thank-you.test.ts'],
   ...['core/import-dates.test.ts', 'core/import-rows.test.ts', 'core/sorted-lines.test.ts'],
   ...['core/time-zone.test.ts', 'http/client-address.test.ts', 'http/locale.test.ts', 'http/request.test.ts'],
+  ...['http/zip.test.ts', 'http/upload.test.ts', 'api/page.test.ts', 'api/openapi.test.ts'],
 ];
 
 const running = new Set<ChildProcess>();
