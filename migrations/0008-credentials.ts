@@ -32,12 +32,13 @@ export async function up(db: Knex): Promise<void> {
     table.specificType('role', ascii(40)).notNullable().defaultTo('');
     table.specificType('rights', ascii(100)).notNullable();
     table.text('ip_whitelist', 'mediumtext').notNullable();
+    // False: for those of credential_lists alone, and for none where they are lost.
+    table.boolean('for_all_lists').notNullable();
     table.bigInteger('created_at').notNullable();
     table.bigInteger('expires_at');
     table.unique(['surface', 'key_hash'], { indexName: 'credentials_key' });
   });
 
-  // None: all lists of the account.
   await create('credential_lists', (table) => {
     table.integer('credential_id').unsigned().notNullable();
     table.integer('list_id').unsigned().notNullable().index('credential_lists_list');

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import {
   editAccount,
@@ -9,12 +8,11 @@ import {
 } from '../core/account-settings.js';
 import type { Account } from '../core/accounts.js';
 import type { Db } from '../db/connect.js';
-import { Refused } from '../errors.js';
 import { accountId } from './arguments.js';
+import { firstLineOf } from './first-line.js';
 import { checkedSecret } from './links-session.js';
 import { facts, print, printJson, timeOf, warn } from './output.js';
 import { actor, changing, reading, withSession } from './session.js';
-import { codeOf } from './whole-file.js';
 
 interface EditOptions {
   readonly account?: number;
@@ -127,14 +125,6 @@ function editsOf({ timeZone, zipPasswordFile, zipCipher }: EditOptions, isCleare
     ...(zipPasswordFile === undefined ? {} : { zipPassword: firstLineOf(zipPasswordFile) }),
     ...(zipCipher === undefined ? {} : { zipCipher }),
   };
-}
-
-function firstLineOf(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8').split(/\r?\n/)[0] ?? '';
-  } catch (error) {
-    throw new Refused('file', `${file} cannot be read (${codeOf(error)}).`);
-  }
 }
 
 function shown({ id, name, createdAt }: Account, settings: AccountSettings): Record<string, unknown> {

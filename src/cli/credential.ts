@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import {
   createCredential,
@@ -16,8 +15,8 @@ import type { Surface } from '../http/surface.js';
 import { surfaces } from '../surfaces.js';
 import { chosenAccount } from './account.js';
 import { accountId, chosenList, duration } from './arguments.js';
+import { firstLineOf } from './first-line.js';
 import { addWhitelistOptions, confirmationsOf } from './list-options.js';
-import { networksText } from './list-shown.js';
 import { print, printJson, table, timeOf } from './output.js';
 import { actor, changing, reading, withSession, type Session } from './session.js';
 
@@ -93,6 +92,9 @@ async function create(session: Session, options: CreateOptions): Promise<void> {
   if (surface.loginNoun === null && login !== '')
     throw new Invalid('login', 'unknown', `${surface.title} knows no user's name: leave --login out.`);
 
+  // Once: what changes the database may be repeated, and standard input may not.
+  const given = options.keyFile === undefined ? {} : { key: firstLineOf(options.keyFile).trim() };
+
   const { credential, key, listName } = await changing(session, async (db) => {
     const account = await chosenAccount(db, options.account);
     const lists = [];
@@ -108,7 +110,7 @@ async function create(session: Session, options: CreateOptions): Promise<void> {
         rights: granted,
         lists,
         ...(options.ipWhitelist === undefined ? {} : { ipWhitelist: options.ipWhitelist }),
-        ...(options.keyFile === undefined ? {} : { key: keyIn(options.keyFile) }),
+        ...given,
       },
       { actor, ...confirmationsOf(options) },
     );
@@ -174,8 +176,10 @@ function addList(credential: Command): void {
               one.login,
               `…${one.ending}`,
               [...one.rights].join(','),
-              one.listIds === null ? 'all' : [...one.listIds].map((id) => listed.get(id)).join(', '),
-              one.networks.length === 0 ? 'any' : networksText(one.networks),
+              one.listIds === null
+                ? 'all'
+                : [...one.listIds].map((id) => listed.get(id)).join(', ') || 'none',
+              one.networks.map(({ text }) => text).join(', ') || 'any',
               timeOf(one.expiresAt) ?? '',
             ]),
             'There are no credentials yet (signoff credential create --help).',
@@ -213,12 +217,6 @@ function surfaceOf(name: string): Surface {
   const surface = surfaces.find((one) => one.name === name);
   if (surface === undefined) throw new Invalid('surface', 'unknown', `There is no API ${name}.`);
   return surface;
-}
-
-/** Never from the command line, which other users of the machine can read. */
-function keyIn(file: string): string {
-  const text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  return text.split(/\r?\n/)[0]?.trim() ?? '';
 }
 
 function shown(credential: Credential) {

@@ -17,6 +17,7 @@ const references: [table: string, column: string, target: string][] = [
   ['bursts', 'account_id', 'accounts'],
   ['erased_people', 'account_id', 'accounts'],
   ['credentials', 'account_id', 'accounts'],
+  ['credential_lists', 'credential_id', 'credentials'],
   ['credential_lists', 'list_id', 'lists'],
   ['list_names', 'list_id', 'lists'],
   ['import_jobs', 'account_id', 'accounts'],
@@ -26,7 +27,7 @@ const references: [table: string, column: string, target: string][] = [
   ['downloads', 'mailer_id', 'mailers'],
 ];
 
-/** Rows that name what there is not, and grants across accounts. */
+/** Rows that name what there is not, grants across accounts, and credentials without their lists. */
 export async function* auditReferences(db: Db): AsyncGenerator<Breach> {
   for (const [table, column, target] of references) {
     for (let after = 0; ;) {
@@ -53,5 +54,21 @@ export async function* auditReferences(db: Db): AsyncGenerator<Breach> {
   for (const { mailer_id, list_id } of strangers) {
     const description = `mailer ${mailer_id} is granted list ${list_id} of another account`;
     yield { code: 'account', table: 'grants', description };
+  }
+  yield* auditCredentials(db);
+}
+
+/** A credential is for all lists of its account, or for those that it names, and it names at least one. */
+async function* auditCredentials(db: Db): AsyncGenerator<Breach> {
+  const wrong: { id: number; for_all_lists: boolean | 0 | 1 }[] = await db('credentials')
+    .leftJoin('credential_lists', 'credential_lists.credential_id', 'credentials.id')
+    .where((where) => void where.where({ for_all_lists: false }).whereNull('credential_lists.list_id'))
+    .orWhere((where) => void where.where({ for_all_lists: true }).whereNotNull('credential_lists.list_id'))
+    .orderBy('credentials.id')
+    .limit(sliceRows)
+    .distinct('credentials.id', 'credentials.for_all_lists');
+  for (const { id, for_all_lists } of wrong) {
+    const what = for_all_lists ? 'all lists, and names some' : 'some lists, and names none';
+    yield { code: 'credential', table: 'credentials', description: `credential ${id} is for ${what}` };
   }
 }

@@ -55,6 +55,8 @@ interface CredentialRow {
   role: string;
   rights: string;
   ip_whitelist: string;
+  /** Told, not concluded from there being no rows of `credential_lists`: what gets lost must open nothing. */
+  for_all_lists: boolean | 0 | 1;
   created_at: number;
   expires_at: number | null;
 }
@@ -88,6 +90,7 @@ export async function createCredential(
     role: settings.role ?? '',
     rights: [...new Set(settings.rights)].join(','),
     ip_whitelist: reprintedWhitelist('ipWhitelist', settings.ipWhitelist ?? '', confirmations),
+    for_all_lists: (settings.lists ?? []).length === 0,
     created_at: Date.now(),
     expires_at: null,
   };
@@ -188,7 +191,7 @@ async function credentialOf(db: Db, row: CredentialRow): Promise<Credential> {
     role: row.role,
     rights: new Set(row.rights.split(',') as Right[]),
     networks: whitelist.networks,
-    listIds: listed.length === 0 ? null : new Set(listed.map(({ list_id }) => list_id)),
+    listIds: row.for_all_lists ? null : new Set(listed.map(({ list_id }) => list_id)),
     ending: row.ending,
     createdAt: row.created_at,
     expiresAt: row.expires_at,

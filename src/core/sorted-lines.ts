@@ -28,15 +28,16 @@ const sliceLines = 1000;
 const blockLines = 250;
 
 /**
- * Sorts lines by time in flat memory, however many there are: runs of `linesHeld` are sorted, put into a file,
- * and merged when they are read. That few take no file at all.
+ * Sorts lines by time in little memory, however many there are: runs of `linesHeld` are sorted, put into a file,
+ * and merged when they are read. That few take no file at all. In memory there is at most one run, 32,000 lines,
+ * and when they are merged, 250 lines of each of the others: 8,000 a million.
  *
  * The file has no name from its first moment on, so that nothing is left of it when the process dies, and is
  * encrypted with a key that is nowhere else: on a disk, what was deleted can often be read for a long time.
  *
  * @param linesHeld some 150 octets each.
  * @param folder the system's for temporary files (TMPDIR).
- * @throws Unavailable where the file cannot be written: a disk that is full.
+ * @throws Unavailable where the file cannot be written, as on a disk that is full, or cannot lose its name.
  */
 export async function sortLines(
   slices: AsyncIterable<readonly Line[]>,
@@ -167,7 +168,14 @@ interface BlockFile {
 async function openBlockFile(folder: string): Promise<BlockFile> {
   const name = path.join(folder, `signoff-${randomUUID()}`);
   const handle = await writing(() => open(name, 'wx+', 0o600));
-  await unlink(name);
+  try {
+    await writing(() => unlink(name));
+  } catch (error) {
+    await handle.close();
+    // Some systems delete no file that is open. Nothing stands in it yet.
+    await unlink(name).catch(() => undefined);
+    throw error;
+  }
   const key = randomBytes(32);
   let blocks = 0;
   let end = 0;
@@ -232,6 +240,6 @@ async function writing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw new Unavailable('there is no room for a temporary file', { cause: error });
+    throw new Unavailable('a temporary file cannot be written', { cause: error });
   }
 }

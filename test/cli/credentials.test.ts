@@ -90,12 +90,23 @@ describe('The commands signoff credential and signoff list name', function () {
     assert.match(again.stderr, /another credential already/);
   });
 
+  it('tell in one line each from where they may be used', async () => {
+    const networks = ['--ip-whitelist', '203.0.113.7, 198.51.100.0/24'];
+    await done('credential', 'create', '--surface', 'mailgun', '--name', 'Fenced', ...networks);
+    const { stdout } = await done('credential', 'list');
+    const [line = ''] = stdout.split('\n').filter((one) => one.includes('Fenced'));
+    assert.match(line, / {2}203\.0\.113\.7, 198\.51\.100\.0\/24 *$/);
+    const { length } = (await done('credential', 'list', '--json')).json<unknown[]>();
+    assert.equal(stdout.trimEnd().split('\n').length, 1 + length);
+  });
+
   it('say what is missing or unknown', async () => {
     const create = ['credential', 'create', '--surface', 'sendcloud', '--name', 'Shop'];
     const wrong: [RegExp, string[]][] = [
       [/needs --login: its apiUser/, create],
       [/There is no right "write"/, [...create, '--login', 'a', '--rights', 'read,write']],
       [/knows these roles: "apiUser"/, [...create, '--login', 'a', '--role', 'boss']],
+      [/^\/nowhere cannot be read \(ENOENT\)\.\n$/, [...create, '--login', 'a', '--key-file', '/nowhere']],
       [/There is no credential 999/, ['credential', 'end', '999']],
     ];
     for (const [why, args] of wrong) {

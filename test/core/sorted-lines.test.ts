@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { sortLines, type Line } from '../../src/core/sorted-lines.js';
@@ -78,6 +80,27 @@ describe('Lines that are sorted by time', () => {
       sortLines(slicesOf(linesOf(5000)), { linesHeld: 2000, folder: missing }),
       (error) => error instanceof Unavailable && /temporary file/.test(error.message),
     );
+  });
+
+  it('are unavailable where the file cannot lose its name, and leave nothing open', async () => {
+    const openFiles = () => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
+    const before = openFiles();
+    const { unlink } = fs;
+    let calls = 0;
+    // As where a file that is open cannot be deleted.
+    fs.unlink = async (name) => {
+      if (calls++ === 0) throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
+      await unlink(name);
+    };
+    syncBuiltinESMExports();
+    try {
+      await assert.rejects(sortLines(slicesOf(linesOf(5000)), { linesHeld: 2000, folder }), Unavailable);
+    } finally {
+      fs.unlink = unlink;
+      syncBuiltinESMExports();
+    }
+    assert.equal(openFiles(), before);
+    assert.deepEqual(readdirSync(folder), []);
   });
 
   it('fail where their source does, and leave nothing open', async () => {

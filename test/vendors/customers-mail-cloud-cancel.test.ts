@@ -103,6 +103,26 @@ describe("Customers Mail Cloud's cancel", function () {
     assert.deepEqual(await tags(), []);
   });
 
+  for (const [what, filter_name, how] of [
+    ['an empty filter_name', '', {}],
+    ['an empty filter_name in a form', '', { form: true }],
+    ['a filter_name that is null', null, {}],
+    ['the filter_name *', '*', {}],
+  ] as const) {
+    it(`takes away the opt-out from everything alone by ${what}, as the file has it`, async () => {
+      for (const tag of ['*', 'sale']) await record([ann], tag);
+      await record([bob], 'sale');
+      assert.equal((await client.call('cancel.json', { email: ann, filter_name }, how)).status, 200);
+      const left = await client.lines({ email: 'ann' });
+      assert.deepEqual(
+        left.map((line) => line.split(',').at(-1)),
+        ['"sale"'],
+      );
+      const unknown = await client.call('cancel.json', { email: bob, filter_name }, how);
+      assert.deepEqual([unknown.status, unknown.errors[0]?.[0]], [400, '12-001']);
+    });
+  }
+
   it('finds those of whom only a hash is known', async () => {
     await plant(service.deps.db, client.list.id, [rowKinds.md5Only(ann), rowKinds.sha256Only(bob)]);
     assert.equal((await client.call('cancel.json', { email: [ann, bob] })).status, 200);

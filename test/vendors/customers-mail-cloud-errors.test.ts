@@ -350,6 +350,20 @@ describe("Customers Mail Cloud's errors", () => {
     assert.deepEqual([head.status, head.text], [405, '']);
   });
 
+  it('come of every path that is no call', async () => {
+    const paths = ['download.csv', 'download', 'cancel.json/x', 'add.xml', '%', ''];
+    for (const path of paths) {
+      for (const method of ['GET', 'POST']) {
+        const { status, headers, errors } = await client.call(path, { email: ann }, { method });
+        assert.deepEqual([status, errors[0]?.[0]], [404, '00-404'], path);
+        assert.match(String(headers['content-type']), path.endsWith('xml') ? /xml/ : /json/);
+      }
+    }
+    const { errors } = await client.call('../emails/send.json', {}, { language: 'ja' });
+    assert.deepEqual(errors, [['00-404', '', '存在しない API です。']]);
+    assert.equal((await client.call('add.json', {}, { method: 'HEAD' })).text, '');
+  });
+
   it('are nobody’s to hear where the body broke off, and nothing is done', async () => {
     const body = '{"api_user":"acme","email":"ann@';
     const { status } = await exchange(

@@ -1,3 +1,4 @@
+import { EVERYTHING } from '../../core/opt-outs.js';
 import { findMissing, removeTogether } from '../../core/removals-together.js';
 import { retrying } from '../../db/connect.js';
 import { sendSuccess } from './answers.js';
@@ -10,13 +11,18 @@ import type { Call } from './index.js';
  * Takes addresses off a list again, all of those that are named or none, at once: the original waits for the
  * night. A `filter_name` that an address has not left counts as an address that is unknown. So does what only
  * the global list holds: that is no server composition's to cancel.
+ *
+ * The file has an opt-out from everything with an empty filter, and programs send its lines back: then tags stay
+ * as they are. Only a call that says nothing of filters is about all of an address.
  */
 export async function cancel({ deps, credential, body, format, res, now }: Call): Promise<void> {
   const { db, config, keeper } = deps;
   const faults: Faults = [];
   const list = await listIn(deps, credential, body, faults);
   const emails = readEmails(body.get('email'), faults);
-  const tag = textIn(body, 'filter_name', faults)?.normalize('NFC');
+  const filter = body.get('filter_name');
+  const isGiven = filter === null || typeof filter === 'string';
+  const tag = textIn(body, 'filter_name', faults)?.normalize('NFC') ?? (isGiven ? EVERYTHING : undefined);
   const addresses = emails.asked.flatMap(({ normalised }) => normalised ?? []);
   const options = { tag, at: now, actor: `credential ${credential.id}`, credentialId: credential.id };
   if (list === null) throw new Failure(400, faults);

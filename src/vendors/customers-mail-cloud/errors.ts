@@ -37,6 +37,7 @@ const messages = {
   ],
   '00-400': ['{0} is invalid: {1}', '{0} の値が不正です: {1}'],
   '00-403': ['This is not allowed. {0}', '許可されていません。{0}'],
+  '00-404': ['There is no such call.', '存在しない API です。'],
   '00-405': ['Use the POST method.', 'POST メソッドを使用してください。'],
   '00-413': ['The request body is too large.', 'リクエストボディが大きすぎます。'],
   '00-415': [

@@ -44,9 +44,19 @@ export const customersMailCloud: Surface = {
       router.all(`/transaction/v2/unsubscribes/download.${format}`, door(format, 'read', download));
       router.all(`/transaction/v2/unsubscribes/cancel.${format}`, door(format, 'remove', cancel));
     }
+    router.all(/^\/transaction\/v2(?:\/.*)?$/, noSuchCall(deps));
     return router;
   },
 };
+
+function noSuchCall({ metrics }: Deps): RequestHandler {
+  return (req, res) => {
+    const startedAt = performance.now();
+    const format = /\.xml$/i.test(req.path) ? 'xml' : 'json';
+    sendFailure(req, res, format, new Failure(404, [fault('00-404')]));
+    metrics.answered('api', res.statusCode, startedAt);
+  };
+}
 
 export interface Call {
   readonly deps: Deps;
