@@ -11,7 +11,8 @@ export interface Between {
   readonly at?: number;
 }
 
-const sliceRows = 1000;
+/** Few milliseconds of SQLite's one connection; elsewhere nobody else waits for it. */
+const sliceRowsOf = (db: Db) => (engineOf(db).name === 'sqlite' ? 250 : 1000);
 /** Rows that may wait for their number meanwhile; far more than the keeper ever leaves. */
 const mostPending = 100_000;
 
@@ -53,6 +54,7 @@ export async function* optOutsBetween(
 }
 
 async function* numberedFrom(db: Db, listId: number, start: number): AsyncGenerator<OptOutRecord[]> {
+  const sliceRows = sliceRowsOf(db);
   for (let after = start; ;) {
     const rows = await db<OptOutRecord>('opt_outs')
       .where({ list_id: listId })

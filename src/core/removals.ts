@@ -76,6 +76,8 @@ export interface ManyRemoved {
 export interface ManyOptions extends RemovalOptions {
   /** One tag's opt-outs; without it, all of an address. */
   readonly tag?: string | undefined;
+  /** Only what left from then on, and before then: of an address, the rest stays. UTC milliseconds. */
+  readonly leftBetween?: { readonly from: number; readonly to: number } | undefined;
   /** For how long each slice is repeated where the database is busy: milliseconds. */
   readonly retryMs: number;
 }
@@ -96,7 +98,7 @@ export async function removeMany(
   db: Db,
   list: List,
   batches: AsyncIterable<readonly string[]>,
-  { retryMs, tag, ...options }: ManyOptions,
+  { retryMs, ...options }: ManyOptions,
 ): Promise<ManyRemoved> {
   const at = options.at ?? (await nextMillisecond());
   let id: number | null = null;
@@ -107,7 +109,7 @@ export async function removeMany(
       const slice = sorted.slice(i, i + addressesASlice);
       const standing: number | null = id;
       const done: Done = await retrying(db, retryMs, () =>
-        db.transaction((trx) => removeSlice(trx, list, slice, { ...options, tag, at, id: standing })),
+        db.transaction((trx) => removeSlice(trx, list, slice, { ...options, at, id: standing })),
       );
       id = done.id;
       addresses += done.addresses;
@@ -127,7 +129,7 @@ async function removeSlice(
   normalised: readonly string[],
   { id: standing, ...options }: Omit<ManyOptions, 'retryMs'> & { at: number; id: number | null },
 ): Promise<Done> {
-  const { tag, at } = options;
+  const { tag, leftBetween, at } = options;
   // The removal before its opt-outs, as whoever takes it back goes.
   if (standing !== null) await lockRemoval(trx, standing);
   const underWay = await removalsUnderWay(trx, [list.id]);
@@ -138,6 +140,8 @@ async function removeSlice(
       .where('last_at', '<', at)
       .modify((query) => {
         if (tag !== undefined) void query.where({ tag: Buffer.from(tag) });
+        if (leftBetween === undefined) return;
+        void query.where('created_at', '>=', leftBetween.from).where('created_at', '<', leftBetween.to);
       })
       .modify(notStillToGo, underWay)
       .whereRaw(LIVE, [at]);

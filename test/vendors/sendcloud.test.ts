@@ -123,17 +123,21 @@ describe("SendCloud's unsubscribe calls", () => {
   });
 
   it('keep to expireTime: an expired entry suppresses nobody, and leaves the feed', async () => {
-    const { statusCode, info } = await call('add', { email: 'ann@example.com', expireTime: '2020 01 31' });
-    assert.deepEqual([statusCode, info.data?.expireTime], [40401, '2020-01-31 00:00:00']);
-    assert.equal(await isSuppressed(service.deps.db, list.id, 'ann@example.com'), false);
-    assert.deepEqual(await listed({ email: 'ann@example.com' }), []);
+    const expireTime = '2098 01 31';
+    const { statusCode, info } = await call('add', { email: 'ann@example.com', expireTime });
+    assert.deepEqual([statusCode, info.data?.expireTime], [40401, '2098-01-31 00:00:00']);
+    assert.equal(await isSuppressed(service.deps.db, list.id, 'ann@example.com'), true);
+    const past = Date.now() - 1;
+    await record('bob@example.com', { createdAt: past, recordedAt: past, expiresAt: past });
+    assert.equal(await isSuppressed(service.deps.db, list.id, 'bob@example.com'), false);
+    assert.deepEqual(await listed({ email: 'bob@example.com' }), []);
     await until('the keeper has removed it', async () => {
-      const [row] = await findOptOuts(service.deps.db, list.id, 'ann@example.com');
+      const [row] = await findOptOuts(service.deps.db, list.id, 'bob@example.com');
       return row?.removed_at !== null && row?.feed_number !== null;
     });
-    const wrong = await call('add', { email: 'bob@example.com', expireTime: '2020-02-31' });
+    const wrong = await call('add', { email: 'cat@example.com', expireTime: '2098-02-31' });
     assert.deepEqual([wrong.result, wrong.statusCode], [false, 40402]);
-    assert.equal(await isSuppressed(service.deps.db, list.id, 'bob@example.com'), false);
+    assert.equal(await isSuppressed(service.deps.db, list.id, 'cat@example.com'), false);
   });
 
   it('list what was added in a span of days of UTC+8, both ends included', async () => {
@@ -323,5 +327,22 @@ describe("SendCloud's unsubscribe calls", () => {
     const other = await makeList(service);
     ({ key: apiKey } = await credentialFor(apiUser, { lists: [other] }));
     assert.equal((await call('add', { email: 'ann@example.com' })).statusCode, 6001);
+  });
+
+  it('answer in their envelope where there is no such call, or it comes by another method', async () => {
+    const asked = request(service.url);
+    for (const sent of [
+      asked.get('/apiv2/unsubscribe/count'),
+      asked.post('/apiv2/mail/send').type('form').send({ apiUser, apiKey }),
+      asked.get('/apiv2/%'),
+      asked.delete('/apiv2/unsubscribe/list').query({ apiUser, apiKey, days: '1' }),
+      asked.put('/apiv2/unsubscribe/delete').query({ apiUser, apiKey, days: '1' }),
+    ]) {
+      const answer = await sent;
+      assert.deepEqual([answer.status, answer.type], [200, 'application/json'], answer.text);
+      const { result, statusCode, message } = answer.body as Envelope;
+      assert.deepEqual([result, statusCode], [false, 6001]);
+      assert.match(message, /: (There is no such call|This is called by GET or POST)\.$/);
+    }
   });
 });

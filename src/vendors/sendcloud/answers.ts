@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import Negotiator from 'negotiator';
 import { sendJson } from '../../http/respond.js';
 import type { Reason } from '../../core/receipts.js';
@@ -44,6 +44,7 @@ export function answer(
   code: Code,
   info: unknown = {},
   detail?: string,
+  headers: OutgoingHttpHeaders = {},
 ): void {
   const isEnglish = new Negotiator(req).language(['zh', 'zh-CN', 'en']) === 'en';
   const message = messages[code][isEnglish ? 1 : 0];
@@ -56,7 +57,7 @@ export function answer(
       message: detail === undefined ? message : `${message}: ${detail}`,
       info,
     },
-    { 'Content-Type': 'application/json; charset=utf-8' },
+    { ...headers, 'Content-Type': 'application/json; charset=utf-8' },
   );
 }
 

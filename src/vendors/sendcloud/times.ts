@@ -11,15 +11,38 @@ export function timeText(ms: number): string {
  * The beginning of a day, `yyyy-MM-dd`; a space between the parts, as its documentation writes it, is taken
  * as well.
  *
- * @returns UTC milliseconds; null for what is no day of the calendar.
+ * @returns UTC milliseconds; null for what is no day of the calendar, and for one before 1970, which programs
+ *   send where they mean none (`0001-01-01`).
  */
 export function dayStart(text: string): number | null {
   const [, year, month, day] = /^(\d{4})[- ](\d{1,2})[- ](\d{1,2})$/.exec(text.trim()) ?? [];
-  if (year === undefined || month === undefined || day === undefined) return null;
+  if (year === undefined || month === undefined || day === undefined || Number(year) < 1970) return null;
   const utc = Date.UTC(Number(year), Number(month) - 1, Number(day));
   const date = new Date(utc);
   const isReal = date.getUTCMonth() === Number(month) - 1 && date.getUTCDate() === Number(day);
   return isReal ? utc - offsetMs : null;
+}
+
+const hours = /^(.*\d)[ T]([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
+
+/**
+ * When an opt-out ends that is to end on a day: with the beginning of it, or at the time that stands behind it.
+ * One that is to end today ends with the day.
+ *
+ * @returns UTC milliseconds; null for what is no day, `past` for one before today.
+ */
+export function endOf(text: string, now: number): number | 'past' | null {
+  const [, day = text, hour = 0, minute = 0, second = 0] = hours.exec(text) ?? [];
+  const start = dayStart(day);
+  if (start === null) return null;
+  const today = dayOf(now);
+  if (start < today) return 'past';
+  if (start === today) return nextDay(start) - 1;
+  return start + ((Number(hour) * 60 + Number(minute)) * 60 + Number(second)) * 1000;
+}
+
+function dayOf(ms: number): number {
+  return Math.floor((ms + offsetMs) / dayMs) * dayMs - offsetMs;
 }
 
 /** The day after. */
@@ -29,7 +52,7 @@ export function nextDay(start: number): number {
 
 /** The last so many days, today among them. */
 export function lastDays(days: number, now: number): { from: number; to: number } {
-  const today = Math.floor((now + offsetMs) / dayMs) * dayMs - offsetMs;
+  const today = dayOf(now);
   return { from: today - (days - 1) * dayMs, to: today + dayMs };
 }
 
