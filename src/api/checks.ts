@@ -18,12 +18,14 @@ export interface Checked {
 /**
  * Checks path, query and body against their schemas.
  *
+ * @param moreFaults of a body as it came, where something does not pass.
  * @throws ApiProblem naming everything that does not pass, at once.
  */
 export async function check(
   operation: AnyOperation,
   req: IncomingMessage,
   path: Readonly<Record<string, unknown>>,
+  moreFaults: (parameters: Checked['parameters'], body: unknown) => Promise<Fault[]>,
 ): Promise<Checked> {
   const faults: Fault[] = [];
   const inUrl = ([name]: readonly PropertyKey[]) => ({ parameter: String(name) });
@@ -31,7 +33,7 @@ export async function check(
   const query = take(operation.query, singles(queryOf(req), faults), inUrl, faults);
   const { value, octets } = await bodyOf(operation, req);
   const body = isJson(operation.body) ? take(operation.body.schema, value, inBody, faults) : undefined;
-  if (faults.length > 0) throw invalid(faults);
+  if (faults.length > 0) throw invalid([...faults, ...(await moreFaults(parameters ?? {}, value))]);
   return { parameters: parameters ?? {}, query: query ?? {}, body, octets };
 }
 

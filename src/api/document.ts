@@ -3,7 +3,7 @@ import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@aste
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
 import type { Deps } from '../deps.js';
-import { isJson, isUpload, type AnyOperation } from './operation.js';
+import { isJson, isUpload, takesKey, type AnyOperation } from './operation.js';
 import { commonProblems, problemTypes, type ProblemName } from './problem-types.js';
 
 export type ApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>;
@@ -96,7 +96,7 @@ function register(registry: OpenAPIRegistry, operation: AnyOperation): void {
     request: {
       params: parameters,
       query,
-      ...(method === 'get' ? {} : { headers: z.object({ 'Idempotency-Key': idempotencyKey }) }),
+      ...(!takesKey(operation) ? {} : { headers: z.object({ 'Idempotency-Key': idempotencyKey }) }),
       ...(body === null ? {} : { body: { required: !isOptional(operation), content: body } }),
     },
     responses,
@@ -122,9 +122,10 @@ function isOptional({ body }: AnyOperation): boolean {
 }
 
 /** The names of the problems that an operation may have. */
-export function problemsOf({ method, body, problems = [] }: AnyOperation): ProblemName[] {
+export function problemsOf(operation: AnyOperation): ProblemName[] {
+  const { body, problems = [] } = operation;
   const names = new Set<ProblemName>([...commonProblems, ...problems]);
-  if (method !== 'get') names.add('under-way').add('key-reused');
+  if (takesKey(operation)) names.add('under-way').add('key-reused');
   if (body !== null) names.add('too-large').add('unsupported-media-type');
   return (Object.keys(problemTypes) as ProblemName[]).filter((name) => names.has(name));
 }

@@ -12,8 +12,7 @@ import { check, refuseKeyInQuery } from './checks.js';
 import type { Answer, AnyOperation } from './operation.js';
 import { ApiProblem, missingRight, sendProblem, unauthorized } from './problems.js';
 import { onceAKey } from './repeats.js';
-
-export const surfaceName = 'api';
+import { surfaceName } from './surface-name.js';
 
 /** What every operation has in common: who asks, whether they may, what they ask, and the answer's form. */
 export function doorOf(deps: Deps): (operation: AnyOperation) => RequestHandler {
@@ -58,9 +57,14 @@ async function answerTo(
   credential: Credential,
   req: Request,
 ): Promise<Answer> {
-  const { octets, ...checked } = await check(operation, req, req.params);
-  const { list: name } = checked.parameters;
-  const list = typeof name === 'string' ? await grantedList(deps, credential, name) : null;
+  const listIn = async ({ list: name }: Readonly<Record<string, unknown>>) =>
+    typeof name === 'string' ? grantedList(deps, credential, name) : null;
+  const { octets, ...checked } = await check(operation, req, req.params, async (parameters, body) => {
+    if (operation.faultsInList === undefined) return [];
+    const list = await listIn(parameters);
+    return list === null ? [] : operation.faultsInList(deps, list, body);
+  });
+  const list = await listIn(checked.parameters);
   const now = Date.now();
   const call = { deps, credential, ...checked, list, req, ip: addressOf(deps, req).ip, now };
   const repeatable = { operation, credential, target: req.originalUrl, octets, now };

@@ -39,11 +39,11 @@ function wordsOf(issue: Issue): [code: string, detail: string] {
     case 'too_big':
       return issue.origin === 'number' || issue.origin === 'int'
         ? ['out-of-range', `It must be at most ${issue.maximum}.`]
-        : ['too-long', `It must have at most ${issue.maximum} ${unitOf(issue.origin)}.`];
+        : ['too-long', `It must have at most ${countOf(issue.maximum, issue.origin)}.`];
     case 'too_small':
       return issue.origin === 'number' || issue.origin === 'int'
         ? ['out-of-range', `It must be at least ${issue.minimum}.`]
-        : ['too-short', `It must have at least ${issue.minimum} ${unitOf(issue.origin)}.`];
+        : ['too-short', `It must have at least ${countOf(issue.minimum, issue.origin)}.`];
     case 'invalid_value':
       return ['not-one-of', `It must be one of: ${issue.values.map(String).join(', ')}.`];
     case 'invalid_format':
@@ -74,6 +74,7 @@ const typeNames: Partial<Record<string, string>> = {
   null: 'null',
 };
 
-function unitOf(origin: string): string {
-  return origin === 'string' ? 'characters' : 'entries';
+function countOf(count: number | bigint, origin: string): string {
+  const [one, many] = origin === 'string' ? ['character', 'characters'] : ['entry', 'entries'];
+  return `${count} ${Number(count) === 1 ? one : many}`;
 }

@@ -5,6 +5,7 @@ import { formats, notExpressed, textsOf, type Format } from '../core/entry-texts
 import { readChangesPage, readListPage, settle } from '../core/feed-pages.js';
 import { cursorText, getCounts, getFeed, readCursor } from '../core/feed.js';
 import { getGlobalMark, withGlobal } from '../core/global-list.js';
+import { noteDownload } from './access-log.js';
 import { feedCursor, linksTo, openFeedCursor, type FeedPlace } from './feed-cursor.js';
 import { defineOperation } from './operation.js';
 import { tag } from './opt-out-shapes.js';
@@ -91,13 +92,21 @@ export const readFeed = defineOperation({
   },
   problems: ['cursor-gone'],
   example: { query: { format: 'md5', limit: '100' } },
-  async carryOut({ deps, list, query: { format = 'plain', tag, limit = 1000, cursor }, req, now }) {
+  async carryOut({
+    deps,
+    credential,
+    list,
+    query: { format = 'plain', tag, limit = 1000, cursor },
+    req,
+    now,
+  }) {
     const { db } = deps;
     if (tag !== undefined && !(await knowsTag(db, list, tag))) {
       throw invalid([{ parameter: 'tag', ...unknownTagThatCounts }]);
     }
     const stream = [list.publicId, format, tag ?? ''];
     const asked = cursor === undefined ? null : openFeedCursor(deps, stream, cursor);
+    if (asked === null) await noteDownload(deps, credential, list, { part: 'feed', format });
     // The feed before the rows: what is newer comes again. The mark after the feed: no cursor from after a
     // mark goes out with rows from before it.
     const feed = await getFeed(db);

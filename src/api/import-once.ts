@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Credential } from '../core/credentials.js';
-import { claimRequest, keepAnswer, releaseClaim, type Claim } from '../core/idempotency.js';
+import { claimRequest, keepAnswer, type Claim } from '../core/idempotency.js';
 import type { Deps } from '../deps.js';
 import type { Answer } from './operation.js';
-import { keyIn, replayOf } from './repeats.js';
+import { giveUp, keyIn, replayOf } from './repeats.js';
 
 /**
  * An upload under an Idempotency-Key. Unlike of other requests, its octets are known only once they have all
@@ -59,7 +59,7 @@ export function oncePerKey(deps: Deps, credential: Credential, req: IncomingMess
         return answer;
       } catch (error) {
         if (error instanceof Replayed) return error.answer;
-        await settle((held) => releaseClaim(db, held));
+        await settle((held) => giveUp(db, held, error));
         throw error;
       }
     },

@@ -5,11 +5,12 @@ import { sendNothing } from '../http/respond.js';
 import { sendStylesheet } from '../http/static.js';
 import type { Surface } from '../http/surface.js';
 import { documentOf, sendDocument } from './document.js';
-import { doorOf, surfaceName } from './door.js';
+import { doorOf } from './door.js';
 import type { AnyOperation } from './operation.js';
 import { operations } from './operations.js';
 import { pageStylesheet, sendPage } from './page.js';
 import { ApiProblem, sendProblem } from './problems.js';
+import { surfaceName } from './surface-name.js';
 
 /** Our own REST API. Its words are those of the glossary. */
 export const api: Surface = {

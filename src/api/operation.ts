@@ -4,6 +4,7 @@ import type { Credential, Right } from '../core/credentials.js';
 import type { List } from '../core/lists.js';
 import type { Deps } from '../deps.js';
 import type { ProblemName } from './problem-types.js';
+import type { Fault } from './problems.js';
 
 /**
  * One operation of our API. All that there is of it comes from here: its route, its checks, its part of the
@@ -33,7 +34,12 @@ export interface Operation<
   readonly answers: Readonly<Record<number, AnswerShape>>;
   /** The problems that it has beyond those that any operation may have. */
   readonly problems?: readonly ProblemName[];
-  /** It changes nothing, whatever its method: an Idempotency-Key need not be kept. */
+  /**
+   * What only its list can tell is wrong with a body, as it came. Asked where something else does not pass: so that
+   * all is told at once.
+   */
+  readonly faultsInList?: (deps: Deps, list: List, body: unknown) => Promise<Fault[]>;
+  /** It changes nothing, whatever its method: an Idempotency-Key has no meaning for it. */
   readonly isReadOnly?: boolean;
   /** An opt-out is recorded where it succeeds; for the metrics. */
   readonly records?: boolean;
@@ -109,6 +115,11 @@ export function isUpload(body: AnyOperation['body']): body is Upload {
 
 export function isJson(body: AnyOperation['body']): body is JsonBody<z.ZodType> {
   return body !== null && 'schema' in body;
+}
+
+/** Whether an Idempotency-Key has a meaning for it. */
+export function takesKey({ method, isReadOnly = false }: AnyOperation): boolean {
+  return method !== 'get' && !isReadOnly;
 }
 
 /** For operations that take none. */

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import type { List } from '../core/lists.js';
+import type { Deps } from '../deps.js';
 import { defineOperation, nothing } from './operation.js';
-import { address, newOptOut, optOutOf, unknownTag, unknownTags } from './opt-out-shapes.js';
-import { invalid } from './problems.js';
+import { address, newOptOut, optOutOf, tag, unknownTag, unknownTags } from './opt-out-shapes.js';
+import { invalid, type Fault } from './problems.js';
 import { listParameter } from './schemas.js';
 
 const mostOptOuts = 1000;
@@ -35,6 +37,7 @@ export const postOptOuts = defineOperation({
     },
   },
   records: true,
+  faultsInList: (deps, list, body) => tagFaults(deps, list, tagsIn(body)),
   example: {
     body: {
       opt_outs: [
@@ -44,13 +47,10 @@ export const postOptOuts = defineOperation({
     },
   },
   async carryOut({ deps, credential, list, body: { opt_outs }, ip, now }) {
-    const unknown = await unknownTags(
-      deps.db,
+    const faults = await tagFaults(
+      deps,
       list,
-      opt_outs.map((one) => one.tag),
-    );
-    const faults = opt_outs.flatMap(({ tag }, i) =>
-      tag !== undefined && unknown.has(tag) ? [{ pointer: `#/opt_outs/${i}/tag`, ...unknownTag }] : [],
+      opt_outs.map(({ tag }) => tag),
     );
     if (faults.length > 0) throw invalid(faults);
     await deps.recorder.record(
@@ -59,3 +59,16 @@ export const postOptOuts = defineOperation({
     return { status: 200, body: { recorded: opt_outs.length } };
   },
 });
+
+async function tagFaults(deps: Deps, list: List, tags: readonly (string | undefined)[]): Promise<Fault[]> {
+  const unknown = await unknownTags(deps.db, list, tags);
+  return tags.flatMap((one, i) =>
+    one !== undefined && unknown.has(one) ? [{ pointer: `#/opt_outs/${i}/tag`, ...unknownTag }] : [],
+  );
+}
+
+/** Those that can be read, of a body of which something else cannot. */
+function tagsIn(body: unknown): (string | undefined)[] {
+  const { data } = z.object({ opt_outs: z.array(z.unknown()).max(mostOptOuts) }).safeParse(body);
+  return (data?.opt_outs ?? []).map((one) => z.object({ tag }).safeParse(one).data?.tag);
+}

@@ -167,6 +167,20 @@ export function told(row: OptOutRecord, list: List): unknown {
   };
 }
 
+/** What a request has said of an opt-out, and nothing of what was known before. */
+export function toldAsSaid({ tag, createdAt, recordedAt, expiresAt, reason, credentialId }: OptOut): unknown {
+  return {
+    ...{ tag, on_global_list: false, known_by: 'address', source: 'api' },
+    ...{ created_at: timeText(createdAt), recorded_at: timeText(recordedAt) },
+    ...{
+      expires_at: timeOrNull(expiresAt ?? null),
+      reason: reason ?? null,
+      credential_id: credentialId,
+      mailer_id: null,
+    },
+  };
+}
+
 export function isLive({ removed_at, expires_at }: OptOutRecord, at: number): boolean {
   return removed_at === null && (expires_at === null || expires_at > at);
 }

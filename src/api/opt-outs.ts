@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { listsThatCount } from '../core/global-list.js';
 import type { List } from '../core/lists.js';
-import { searchByAddress } from '../core/opt-out-search.js';
+import { searchStretch } from '../core/opt-out-search.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { removeAddresses, removeMany } from '../core/removals.js';
 import { findOptOuts } from '../core/suppressed.js';
 import { retrying, type Db } from '../db/connect.js';
 import { NotFound } from '../errors.js';
+import { noteDownload } from './access-log.js';
 import { defineOperation, nothing } from './operation.js';
 import {
   address,
@@ -17,14 +18,20 @@ import {
   optOutOf,
   tag,
   told,
+  toldAsSaid,
   unknownTag,
   unknownTags,
 } from './opt-out-shapes.js';
-import { cursorParameter, linkHeader, placeOf, readPage } from './paging.js';
+import { cursorParameter, linkHeader, pageOf, placeOf } from './paging.js';
 import { invalid } from './problems.js';
 import { listParameter, wholeNumber } from './schemas.js';
+import { knowsTag, unknownTagThatCounts } from './tags-that-count.js';
+import { untilGone } from './whole-reads.js';
 
 const group = 'Opt-outs';
+
+/** Of each list, what a page looks at: some hundred milliseconds, in which others have their turns. */
+const rowsAPage = 20_000;
 
 const suppressed = z
   .object({
@@ -47,12 +54,15 @@ export const listOptOuts = defineOperation({
   description:
     'The addresses that the list suppresses, and those that the global list of the account does, in their ' +
     'order by octets. Entries of which only a hash is known have no place in it. Pages stay right while ' +
-    'opt-outs come and go: each goes on behind the last address of the one before.',
+    'opt-outs come and go: each goes on behind the last address of the one before. A page may hold fewer ' +
+    'than asked for, or none, and still have a `next`: with a `tag`, most of what was looked at may be of others.',
   parameters: z.strictObject({ list: listParameter }),
   query: z.strictObject({
     prefix: z
       .string()
       .max(254)
+      // What stands for octets that are no UTF-8: it would find nobody, without a word.
+      .refine((text) => !text.includes('\ufffd'), { message: 'It must be UTF-8.' })
       .optional()
       .meta({ description: 'Addresses that begin with this.', example: 'ann' }),
     tag: tag.optional().meta({
@@ -71,29 +81,36 @@ export const listOptOuts = defineOperation({
     },
   },
   example: { query: { prefix: 'ann', limit: '10' } },
-  async carryOut({ deps, list, query: { prefix, tag, limit, cursor }, now }) {
+  async carryOut({ deps, credential, list, query: { prefix, tag, limit = 100, cursor }, req, now }) {
+    if (tag !== undefined && !(await knowsTag(deps.db, list, tag))) {
+      throw invalid([{ parameter: 'tag', ...unknownTagThatCounts }]);
+    }
     const search = ['opt-outs', list.publicId, prefix ?? '', tag ?? ''];
     const place = placeOf(deps, search, cursor);
+    if (place === null && (prefix ?? '') === '') {
+      await noteDownload(deps, credential, list, { part: 'search', format: 'plain' });
+    }
     const listIds = await listsThatCount(deps.db, list.id);
-    const page = await readPage(place, limit ?? 100, (most) =>
-      searchByAddress(deps.db, listIds, {
-        prefix: (prefix ?? '').normalize('NFC').toLowerCase(),
-        ...(place ?? {}),
-        ...(tag === undefined ? {} : { tag }),
-        limit: most,
-        at: now,
-      }),
+    const options = {
+      prefix: (prefix ?? '').normalize('NFC').toLowerCase(),
+      ...(place ?? {}),
+      ...(tag === undefined ? {} : { tag }),
+      ...{ limit: limit + 1, at: now, rows: rowsAPage },
+    };
+    const { found, stoppedAt } = await untilGone(req, (signal) =>
+      searchStretch(deps.db, listIds, { ...options, signal }),
     );
+    const page = pageOf(place, limit, found, stoppedAt);
     const headers = linkHeader(deps, search, page, {
       path: `/lists/${list.publicId}/opt-outs`,
       query: { prefix, tag, limit },
-      placeIn: (found) => found.address,
+      placeIn: (item) => item.address,
     });
-    const found = page.items.map((item) => ({
+    const suppressed = page.items.map((item) => ({
       address: item.address,
       opt_outs: item.optOuts.map((row) => told(row, list)),
     }));
-    return { status: 200, body: { suppressed: found }, headers };
+    return { status: 200, body: { suppressed }, headers };
   },
 });
 
@@ -128,12 +145,17 @@ export const putOptOut = defineOperation({
   summary: 'Record an opt-out',
   description:
     'Answered once it is committed. To record one again is harmless: the earliest time and the latest end ' +
-    'count. Leave the body out for an opt-out from all mail, now and for ever.',
+    'count. Leave the body out for an opt-out from all mail, now and for ever. A key without the right `read` ' +
+    'gets 201 and what it has said itself, whatever was there before.',
   parameters: one,
   query: nothing,
   body: { schema: z.strictObject(newOptOut), limit: 4096, isOptional: true },
   answers: {
-    200: { description: 'It was there already.', schema: suppressed, example: exampleSuppressed },
+    200: {
+      description: 'It was there already; told to keys with the right `read` alone.',
+      schema: suppressed,
+      example: exampleSuppressed,
+    },
     201: { description: 'It is recorded.', schema: suppressed, example: exampleSuppressed },
   },
   records: true,
@@ -142,11 +164,17 @@ export const putOptOut = defineOperation({
     if ((await unknownTags(deps.db, list, [body.tag])).size > 0)
       throw invalid([{ pointer: '#/tag', ...unknownTag }]);
     const { normalised } = parameters.address;
+    const optOut = optOutOf(credential, list, { address: parameters.address, ip, now }, body);
+    // What stands on the list is for readers alone.
+    if (!credential.rights.has('read')) {
+      await deps.recorder.record([optOut]);
+      return { status: 201, body: { address: normalised, opt_outs: [toldAsSaid(optOut)] } };
+    }
     const before = await findOptOuts(deps.db, list.id, normalised);
     const standing = before.some(
       (row) => isLive(row, now) && row.tag.toString() === (body.tag ?? EVERYTHING),
     );
-    await deps.recorder.record([optOutOf(credential, list, { address: parameters.address, ip, now }, body)]);
+    await deps.recorder.record([optOut]);
     return { status: standing ? 200 : 201, body: await suppressedBy(deps.db, list, normalised, now) };
   },
 });

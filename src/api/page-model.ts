@@ -108,9 +108,9 @@ function uploadRows({ body }: AnyOperation): Row[] {
   ];
 }
 
-/** A command that works as it is printed, where KEY and LIST are set. */
+/** A command that works as it is printed, where KEY, LIST and ID are set; what empties a list asks for more. */
 export function curlOf({ method, path, body, example }: AnyOperation, baseUrl: string): string {
-  const query = new URLSearchParams(example.query).toString().replaceAll('%24LIST', '$LIST');
+  const query = new URLSearchParams(example.query).toString();
   const where = path
     .replace('{list}', '$LIST')
     .replace('{address}', 'ann@example.com')

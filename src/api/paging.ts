@@ -14,6 +14,9 @@ export interface Page<T> {
   readonly items: readonly T[];
   readonly hasPrevious: boolean;
   readonly hasNext: boolean;
+  /** Its ends, where these are not its first and its last item: as `placeIn` tells of an item. */
+  readonly start?: string | undefined;
+  readonly end?: string | undefined;
 }
 
 export const cursorParameter = z.string().min(1).max(1000).optional().meta({
@@ -59,13 +62,32 @@ export async function readPage<T>(
   limit: number,
   find: (most: number) => Promise<readonly T[]>,
 ): Promise<Page<T>> {
-  const found = await find(limit + 1);
-  const isMore = found.length > limit;
+  return pageOf(place, limit, await find(limit + 1));
+}
+
+/**
+ * Makes a page of what was found.
+ *
+ * @param found one more than the page holds, where there are as many.
+ * @param stoppedAt where the search has ended before it had found them: from there the next page goes on.
+ */
+export function pageOf<T>(
+  place: Place | null,
+  limit: number,
+  found: readonly T[],
+  stoppedAt: string | null = null,
+): Page<T> {
+  const isMore = found.length > limit || stoppedAt !== null;
+  const isAny = found.length > 0 || stoppedAt !== null;
+  const stop = stoppedAt ?? undefined;
+  // Of an empty page, both ends are there.
+  const otherEnd = found.length === 0 ? stop : undefined;
   if (place?.backwards === true) {
-    return { items: isMore ? found.slice(1) : found, hasPrevious: isMore, hasNext: found.length > 0 };
+    const items = found.length > limit ? found.slice(1) : found;
+    return { items, hasPrevious: isMore, hasNext: isAny, start: stop, end: otherEnd };
   }
-  const items = isMore ? found.slice(0, limit) : found;
-  return { items, hasPrevious: place !== null && items.length > 0, hasNext: isMore };
+  const items = found.slice(0, limit);
+  return { items, hasPrevious: place !== null && isAny, hasNext: isMore, start: otherEnd, end: stop };
 }
 
 /**
@@ -77,7 +99,7 @@ export async function readPage<T>(
 export function linkHeader<T>(
   deps: Deps,
   search: Search,
-  { items, hasPrevious, hasNext }: Page<T>,
+  { items, hasPrevious, hasNext, start, end }: Page<T>,
   {
     path,
     query,
@@ -98,9 +120,10 @@ export function linkHeader<T>(
     return `<${deps.baseUrl}/api/v1${path}${text === '' ? '' : `?${text}`}>; rel="${rel}"`;
   };
   const [first, last] = [items.at(0), items.at(-1)];
+  const from = start ?? (first === undefined ? undefined : placeIn(first));
+  const to = end ?? (last === undefined ? undefined : placeIn(last));
   const links = [link('first', null)];
-  if (hasPrevious && first !== undefined)
-    links.push(link('prev', { beyond: placeIn(first), backwards: true }));
-  if (hasNext && last !== undefined) links.push(link('next', { beyond: placeIn(last), backwards: false }));
+  if (hasPrevious && from !== undefined) links.push(link('prev', { beyond: from, backwards: true }));
+  if (hasNext && to !== undefined) links.push(link('next', { beyond: to, backwards: false }));
   return { Link: links.join(', ') };
 }

@@ -96,7 +96,7 @@ export const problemTypes = {
   unavailable: {
     status: 503,
     title: 'This cannot be done at the moment.',
-    text: 'Whether it was done is unknown. Every request of this API may be sent again: wait for as long as Retry-After says, and do so.',
+    text: 'Whether it was done is unknown. Wait for as long as Retry-After says, and send the same request again, under the same Idempotency-Key where it had one. A removal without a key may take away what was recorded in between.',
   },
 } as const satisfies Record<string, { status: number; title: string; text: string }>;
 

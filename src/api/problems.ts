@@ -3,6 +3,8 @@ import type { Right } from '../core/credentials.js';
 import type { Deps } from '../deps.js';
 import { closeUnread, problemOf, type Problem } from '../http/errors.js';
 import { sendJson } from '../http/respond.js';
+import { HttpError } from '../http/http-error.js';
+import { DomainError, Unavailable } from '../errors.js';
 import { problemTypes, type ProblemName } from './problem-types.js';
 
 /** One thing in a request that does not pass. */
@@ -59,6 +61,13 @@ export function missingRight(right: Right): ApiProblem {
   return new ApiProblem('missing-right', `The key lacks the right "${right}".`, {
     headers: { 'WWW-Authenticate': `${challenge}, error="insufficient_scope", scope="${right}"` },
   });
+}
+
+/** Whether an error says that nothing was done; of all else, nobody knows. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof ApiProblem) return problemTypes[error.type].status < 500;
+  if (error instanceof HttpError) return error.status < 500;
+  return error instanceof DomainError && !(error instanceof Unavailable);
 }
 
 /** What is sent for an error: a problem document (RFC 9457). */

@@ -66,7 +66,8 @@ export const deleteOptOuts = defineOperation({
   }),
   body: null,
   answers: { 200: over, 202: goesOn },
-  example: { query: { confirm: '$LIST' } },
+  // Refused until it is filled in: whoever pastes what the page prints does not mean to empty a list.
+  example: { query: { confirm: 'THE-ID-ONCE-MORE' } },
   async carryOut({ deps, credential, list, query, now, firstAt }) {
     if (query.confirm.toLowerCase() !== list.publicId) {
       const detail = 'It must be the id of the list whose opt-outs are all to be removed.';
@@ -137,10 +138,16 @@ export const postRestoration = defineOperation({
   answers: { 200: over, 202: goesOn },
   example: {},
   async carryOut({ deps, credential, list, parameters, now, firstAt }) {
-    const removal = await removalOf(deps.db, list, parameters.removal);
-    // The one before may have done it.
-    if (firstAt < now && removal.restoredAt !== null) return answerOf(removal);
-    return answerOf(await restoreRemoval(deps.db, removal, { actor: `credential ${credential.id}`, now }));
+    const { db } = deps;
+    const actor = `credential ${credential.id}`;
+    const removal = await removalOf(db, list, parameters.removal);
+    const restored = await restoreRemoval(db, removal, { actor, now }).catch(async (error: unknown) => {
+      const standing = await getBulkRemoval(db, removal.id);
+      // This request has done it, when it came before.
+      if (standing.restoredBy === actor && (standing.restoredAt ?? -1) >= firstAt) return standing;
+      throw error;
+    });
+    return answerOf(restored);
   },
 });
 

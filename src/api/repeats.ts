@@ -1,9 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { Credential } from '../core/credentials.js';
-import { claimRequest, keepAnswer, releaseClaim, type Claim, type Claimed } from '../core/idempotency.js';
+import {
+  claimRequest,
+  endClaim,
+  keepAnswer,
+  releaseClaim,
+  type Claim,
+  type Claimed,
+} from '../core/idempotency.js';
+import type { Db } from '../db/connect.js';
 import type { Deps } from '../deps.js';
-import { isUpload, type Answer, type AnyOperation } from './operation.js';
-import { ApiProblem, invalid } from './problems.js';
+import { isUpload, takesKey, type Answer, type AnyOperation } from './operation.js';
+import { ApiProblem, invalid, isRefusal } from './problems.js';
 
 /** Larger answers are not kept; none of ours that changes anything comes near. */
 const largestAnswer = 64 * 1024; // octets
@@ -29,8 +37,8 @@ export async function onceAKey(
   { operation, credential, target, octets, now }: Repeatable,
   carryOut: (firstAt: number) => Promise<Answer>,
 ): Promise<Answer> {
-  const key = operation.method === 'get' ? null : keyIn(req);
-  if (key === null || !isKept(operation)) return carryOut(now);
+  const key = isKept(operation) ? keyIn(req) : null;
+  if (key === null) return carryOut(now);
   const { db, secret, config } = deps;
   const parts = [operation.method, target, octets];
   const retryMs = config.databaseTimeoutMs;
@@ -41,8 +49,8 @@ export async function onceAKey(
 }
 
 /** What changes nothing need not be kept; an upload keeps its key itself (import-once.ts). */
-function isKept({ isReadOnly = false, body }: AnyOperation): boolean {
-  return !isReadOnly && !isUpload(body);
+function isKept(operation: AnyOperation): boolean {
+  return takesKey(operation) && !isUpload(operation.body);
 }
 
 /**
@@ -68,7 +76,7 @@ async function keeping({ db, log }: Deps, claim: Claim, carryOut: () => Promise<
   try {
     answer = await carryOut();
   } catch (error) {
-    await releaseClaim(db, claim).catch(() =>
+    await giveUp(db, claim, error).catch(() =>
       log.warn('the claim on an Idempotency-Key stays until it ends'),
     );
     throw error;
@@ -78,10 +86,15 @@ async function keeping({ db, log }: Deps, claim: Claim, carryOut: () => Promise<
   // has it done once more, which changes nothing.
   const kept = { status: answer.status, content };
   const fits = content.length <= largestAnswer;
-  await (fits ? keepAnswer(db, claim, kept) : releaseClaim(db, claim)).catch(() =>
+  await (fits ? keepAnswer(db, claim, kept) : endClaim(db, claim)).catch(() =>
     log.warn('an answer could not be kept under its Idempotency-Key'),
   );
   return answer;
+}
+
+/** After whatever was thrown: only a refusal says that nothing was done. */
+export function giveUp(db: Db, claim: Claim, error: unknown): Promise<void> {
+  return isRefusal(error) ? releaseClaim(db, claim) : endClaim(db, claim);
 }
 
 /**

@@ -63,6 +63,15 @@ const shapes = {
   default_language: z.enum(languages.map(({ code }) => code) as [string, ...string[]]),
 };
 
+/** A record passes over this one name, and says nothing. */
+const thankYou = z.preprocess((given, context) => {
+  if (typeof given === 'object' && given !== null && Object.hasOwn(given, '__proto__')) {
+    const params = { code: 'unknown' };
+    context.addIssue({ code: 'custom', message: 'There is no such language.', params, path: ['__proto__'] });
+  }
+  return given;
+}, shapes.thank_you);
+
 const settingsAnswer = z.object(shapes).meta({ id: 'ListSettings' });
 
 const exampleSettings = {
@@ -121,7 +130,7 @@ export const patchSettings = defineOperation({
   query: nothing,
   body: {
     schema: z.strictObject({
-      ...z.object(shapes).partial().shape,
+      ...z.object({ ...shapes, thank_you: thankYou }).partial().shape,
       tags: z.array(z.string()).max(1000).optional().meta({
         description: 'Tags that the list gets to know, beside those that it knows.',
       }),
@@ -160,7 +169,9 @@ function inOurWords(error: unknown): never {
   const [name] = Object.entries(coreNames).find(([, core]) => core === error.field) ?? [
     error.field === 'tag' ? 'tags' : error.field,
   ];
-  throw invalid([{ pointer: `#/${name}`, code: error.problem, detail: error.message }]);
+  // Of options, the core tells as the command line has them.
+  const detail = error.message.replace(/--(confirm)-(\w+)/g, '`$1_$2`');
+  throw invalid([{ pointer: `#/${name}`, code: error.problem, detail }]);
 }
 
 function told(list: List): unknown {

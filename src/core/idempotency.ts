@@ -12,8 +12,10 @@ import { seal, sealingKey, unseal } from './sealed.js';
  *
  * All that is done under a key can be done twice without harm. So a process that dies between its work and
  * its answer costs nothing: its claim ends after a minute, and the work is done once more. (What removes has to
- * leave alone whatever was recorded since the request first came.) Only what succeeded is kept: after a failure,
- * nobody is kept from trying again.
+ * leave alone whatever was recorded since the request first came.)
+ *
+ * Only what succeeded is kept. After a refusal nothing was done, and the key is free. After a failure nobody
+ * knows: the same request may come again at once, and still counts from when it first came; the key stays its own.
  */
 
 /** How long an answer is kept: milliseconds. */
@@ -44,6 +46,8 @@ export interface Claim {
   readonly where: { readonly credential_id: number; readonly key_hash: Buffer };
   readonly id: Buffer;
   readonly sealing: Buffer;
+  /** Somebody had it before and did not come to an end: something may have been done. */
+  readonly isTakenOver: boolean;
 }
 
 export type Claimed =
@@ -81,7 +85,7 @@ export async function claimRequest(
   const fingerprint = sealingKey(secret, 'fingerprint of a request', ...parts);
   const sealing = sealingKey(secret, 'answer to a request', key, ...parts);
   const id = randomBytes(16);
-  const claim = { where, id, sealing };
+  const claim = { where, id, sealing, isTakenOver: false };
 
   const row = await retrying(db, retryMs, async () => {
     await db<KeyRow>('idempotency_keys')
@@ -109,7 +113,7 @@ export async function claimRequest(
       .update({ claim: id, claimed_until: now + claimMs }),
   );
   if (taken !== 1) return { is: 'under-way', forMs: claimMs };
-  return { is: 'ours', claim, firstAt: row.created_at };
+  return { is: 'ours', claim: { ...claim, isTakenOver: true }, firstAt: row.created_at };
 }
 
 /** Keeps what a request came to, for as long as the claim on it is still ours. */
@@ -119,12 +123,24 @@ export async function keepAnswer(db: Db, { where, id, sealing }: Claim, answer: 
     .update({ status: answer.status, answer: seal(sealing, answer.content) });
 }
 
-/** For what failed: the next one who brings the key starts anew. */
-export async function releaseClaim(db: Db, { where, id }: Claim): Promise<void> {
-  await db<KeyRow>('idempotency_keys')
+/**
+ * For what was refused: the next one who brings the key starts anew. Where somebody had begun before, that may
+ * have done something all the same: then the claim just ends.
+ */
+export async function releaseClaim(db: Db, claim: Claim): Promise<void> {
+  if (claim.isTakenOver) return endClaim(db, claim);
+  await ownRow(db, claim).delete();
+}
+
+/** For what may have been done or not: the same request may come again at once, and counts from the first time. */
+export async function endClaim(db: Db, claim: Claim): Promise<void> {
+  await ownRow(db, claim).update({ claimed_until: 0 });
+}
+
+function ownRow(db: Db, { where, id }: Claim) {
+  return db<KeyRow>('idempotency_keys')
     .where({ ...where, claim: id })
-    .whereNull('status')
-    .delete();
+    .whereNull('status');
 }
 
 const rowsAtOnce = 500;

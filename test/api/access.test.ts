@@ -24,7 +24,7 @@ describe('A key of the API', () => {
       .replace('{list}', publicId)
       .replace('{address}', 'nobody@example.com')
       .replace(/\{\w+\}/g, '1');
-    const query = new URLSearchParams(example.query).toString().replaceAll('%24LIST', publicId);
+    const query = new URLSearchParams(example.query).toString();
     return call(method, `${where}?${query}`, isJson(body) ? { body: example.body } : {});
   };
 
@@ -44,6 +44,27 @@ describe('A key of the API', () => {
       }
     });
   }
+
+  it('is in the history with each list that it begins to take away, before it is given anything', async () => {
+    const call = await clientOf(service, { rights: ['read'] });
+    const path = `/lists/${list.publicId}`;
+    const { next_cursor } = (await call('get', `${path}/feed?format=md5`)).body as { next_cursor: string };
+    for (const rest of [`feed?format=md5&cursor=${next_cursor}`, 'opt-outs', 'opt-outs?prefix=a']) {
+      assert.equal((await call('get', `${path}/${rest}`)).status, 200);
+    }
+    const noted = await service.deps
+      .db<{ id: number; list_id: number; action: string; actor: string; details: string }>('history')
+      .where({ list_id: list.id, action: 'list.downloaded' })
+      .orderBy('id');
+    const actor = `credential ${call.credentialId}`;
+    assert.deepEqual(
+      noted.map((row) => [row.actor, JSON.parse(row.details) as unknown]),
+      [
+        [actor, { surface: 'api', part: 'feed', format: 'md5' }],
+        [actor, { surface: 'api', part: 'search', format: 'plain' }],
+      ],
+    );
+  });
 
   it('has the rights of its role: each role those of the one before, and more', () => {
     const of = (name: string) => api.roles.find((role) => role.name === name)?.rights;

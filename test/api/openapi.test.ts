@@ -66,6 +66,14 @@ describe('The OpenAPI document', () => {
     }
   });
 
+  it('speaks of an Idempotency-Key where it does something', () => {
+    const takes = (path: string) =>
+      JSON.stringify(document.paths[path]?.post).includes('Idempotency-Key') &&
+      document.paths[path]?.post?.responses[422] !== undefined;
+    assert.deepEqual([takes('/lists/{list}/opt-outs'), takes('/lists/{list}/check')], [true, false]);
+    assert.equal(JSON.stringify(document.paths['/lists/{list}/check']).includes('422'), false);
+  });
+
   for (const { id, path, method, body, example } of operations) {
     it(`has examples that are as it says: ${id}`, () => {
       const documented = document.paths[path]?.[method];

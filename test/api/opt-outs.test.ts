@@ -56,6 +56,22 @@ describe("The API's opt-outs", () => {
     assert.equal(await isOut('ann+sale@example.com'), true);
   });
 
+  it('are no matter of a key that may record and not read: it hears what it has said', async () => {
+    const blind = await clientOf(service, { rights: ['record'] });
+    const body = { tag: 'offers', created_at: '2024-02-29T12:30:00Z', reason: 'spam' };
+    const put = () => blind('put', `${path}/ann@example.com`, { body });
+    const unknown = await put();
+    await record('ann@example.com', { source: 'page', reason: 'secret' });
+    const known = await put();
+    const timeless = ({ text }: { text: string }) => text.replace(/("recorded_at":")[^"]*/, '$1');
+    assert.deepEqual([unknown.status, known.status], [201, 201]);
+    assert.equal(timeless(known), timeless(unknown));
+    assert.equal(known.headers['content-length'], unknown.headers['content-length']);
+    const [optOut] = (known.body as Suppressed).opt_outs;
+    assert.deepEqual([optOut?.tag, optOut?.reason], ['offers', 'spam']);
+    assert.equal(await isOut('ann@example.com', 'offers'), true);
+  });
+
   it('keep what the PUT says of them, within the bounds of time', async () => {
     const body = {
       tag: 'offers',
@@ -179,6 +195,7 @@ describe("The API's opt-outs", () => {
         ['#/opt_outs/2/expires_at', 'no-time'],
         ['#/opt_outs/3/address', 'missing'],
         ['#/opt_outs/3/addres', 'unknown'],
+        ['#/opt_outs/2/tag', 'unknown-tag'],
       ],
     );
     const tags = [{ address: 'new@example.com' }, { address: 'x@example.com', tag: 'nothing we know' }];
@@ -190,6 +207,8 @@ describe("The API's opt-outs", () => {
     for (const wrong of [[], [...opt_outs, { address: 'b@example.com' }]]) {
       problemIn(await call('post', path, { body: { opt_outs: wrong } }), 'invalid-request');
     }
+    const none = problemIn(await call('post', path, { body: { opt_outs: [] } }), 'invalid-request');
+    assert.equal(none.errors?.[0]?.detail, 'It must have at least 1 entry.');
     assert.equal(await isOut('new@example.com'), false);
   });
 

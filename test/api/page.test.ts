@@ -9,13 +9,15 @@ import { promisify } from 'node:util';
 import type axe from 'axe-core';
 import { chromium, type Browser } from 'playwright-core';
 import request from 'supertest';
+import { api } from '../../src/api/index.js';
 import { operations } from '../../src/api/operations.js';
-import { isUpload } from '../../src/api/operation.js';
+import { isUpload, type AnyOperation } from '../../src/api/operation.js';
 import { curlOf } from '../../src/api/page-model.js';
 import { problemTypes } from '../../src/api/problem-types.js';
+import type { List } from '../../src/core/lists.js';
 import { optOutOf } from '../support/core.js';
-import { makeList, startTestService, type TestService } from '../support/service.js';
-import { clientOf } from './client.js';
+import { makeList, startTestService, until, type TestService } from '../support/service.js';
+import { clientOf, type Client } from './client.js';
 
 const executablePath = process.env.SIGNOFF_CHROMIUM ?? '/usr/bin/chromium';
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -61,21 +63,27 @@ describe("The API's page", function () {
       // The page names the service as the world knows it; here it is on another port.
       writeFileSync(
         path.join(folder, '.curlrc'),
-        `connect-to = "signoff.test:80:127.0.0.1:${service.port}"\nfail-with-body\nsilent\nshow-error\n`,
+        `connect-to = "signoff.test:80:127.0.0.1:${service.port}"\nsilent\nshow-error\nwrite-out = "\\n%{http_code}"\n`,
       );
-      const { key } = await clientOf(service);
+      const { rights } = api.roles.find(({ name }) => html.includes(`--role ${name}`)) ?? { rights: [] };
+      const call = await clientOf(service, { rights });
       for (const operation of operations) {
         const command = curlOf(operation, 'http://signoff.test');
         assert.ok(html.includes(escaped(command)), operation.id);
-        if (command.includes('$ID')) continue;
         const list = await makeList(service);
         await service.deps.recorder.record([optOutOf(list.id, 'ann@example.com')]);
         const { body } = operation;
         if (isUpload(body)) writeFileSync(path.join(folder, body.exampleFile), 'email\nbob@example.com\n');
-        const env = { PATH: process.env.PATH, CURL_HOME: folder, KEY: key, LIST: list.publicId };
+        const set = { KEY: call.key, LIST: list.publicId, ID: await idFor(call, operation, list) };
+        for (const name of Object.keys(set)) assert.match(html, new RegExp(`\n${name}=`));
+        const env = { PATH: process.env.PATH, CURL_HOME: folder, ...set };
         const { stdout } = await run('bash', ['-c', command], { cwd: folder, env });
-        if (operation.answers[204] !== undefined) assert.equal(stdout, '');
-        else JSON.parse(stdout.split('\n')[0] ?? '');
+        const [, text = '', status] = /^([^]*)\n(\d+)$/.exec(stdout) ?? [];
+        // What empties a list is refused until somebody has filled it in.
+        const expected = operation.id === 'deleteOptOuts' ? ['400'] : Object.keys(operation.answers);
+        assert.ok(expected.includes(status ?? ''), `${operation.id}: ${stdout}`);
+        if (status === '204') assert.equal(text, '');
+        else JSON.parse(text);
       }
     } finally {
       await rm(folder, { recursive: true });
@@ -137,6 +145,23 @@ describe("The API's page", function () {
     }
   });
 });
+
+/** Of an import or a removal, where an operation wants one. */
+async function idFor(call: Client, { path: of }: AnyOperation, { publicId }: List): Promise<string> {
+  if (of.includes('{import}')) {
+    const headers = { 'Content-Type': 'text/plain' };
+    const { body } = await call('post', `/lists/${publicId}/imports`, { body: 'bob@example.com', headers });
+    return (body as { id: string }).id;
+  }
+  if (!of.includes('{removal}')) return '';
+  const { body } = await call('delete', `/lists/${publicId}/opt-outs?confirm=${publicId}`);
+  const { id } = body as { id: number };
+  await until('it is removed', async () => {
+    const removal = await call('get', `/lists/${publicId}/removals/${id}`);
+    return (removal.body as { state: string }).state === 'removed';
+  });
+  return String(id);
+}
 
 function escaped(text: string): string {
   return text

@@ -5,6 +5,7 @@ import { createAccount } from '../../src/core/accounts.js';
 import { removeAddresses } from '../../src/core/removals.js';
 import { addTags } from '../../src/core/tags.js';
 import { optOutOf } from '../support/core.js';
+import { insertManyRows } from '../support/many-rows.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';
 import { clientOf, problemIn, type Client } from './client.js';
 
@@ -103,6 +104,35 @@ describe('The pages of the API', () => {
     assert.deepEqual(addressesIn(await call('get', `${path}?prefix=b&tag=*`)), []);
     const { links } = await walk(`${path}?tag=offers&limit=1`, 'next');
     assert.match(links.prev ?? '', /tag=offers&limit=1&cursor=/);
+  });
+
+  it('that find nothing for long are short, and go on', async () => {
+    const own = await makeList(service);
+    await addTags(service.deps.db, own.id, ['offers']);
+    await insertManyRows(service.databaseUrl, own.id, 41_000, 'm');
+    const emails = ['a1@example.com', 'z1@example.com', 'z2@example.com'];
+    await service.deps.recorder.record(emails.map((email) => optOutOf(own.id, email, { tag: 'offers' })));
+    const start = `/lists/${own.publicId}/opt-outs?tag=offers&limit=1`;
+    const there = await walk(start, 'next');
+    assert.deepEqual(there.found, [['a1@example.com'], [], ['z1@example.com'], ['z2@example.com']]);
+    const back = await walk(there.links.prev ?? '', 'prev');
+    assert.deepEqual(back.found.flat(), ['z1@example.com', 'a1@example.com']);
+    const empty = linksOf(await call('get', linksOf(await call('get', start)).next ?? ''));
+    assert.ok(empty.next);
+    assert.deepEqual((await walk(empty.prev ?? '', 'prev')).found.flat(), ['a1@example.com']);
+  });
+
+  it('of a tag that nobody knows, or a beginning that is no text, are refused', async () => {
+    for (const [query, parameter] of [
+      ['tag=offer', 'tag'],
+      ['prefix=%ff', 'prefix'],
+    ]) {
+      const { errors } = problemIn(await call('get', `${path}?${query}`), 'invalid-request');
+      assert.deepEqual(
+        errors?.map((one) => one.parameter),
+        [parameter],
+      );
+    }
   });
 
   it('have cursors that show no address, and are good for their own search alone', async () => {

@@ -56,6 +56,11 @@ describe("The API's settings of a list", () => {
     ['a whitelist of half the internet', { ip_whitelist: ['0.0.0.0/1'] }, '#/ip_whitelist'],
     ['a state that there is not', { state: 'archived' }, '#/state'],
     ['a language that there is not', { thank_you: { xx: 'Bye' } }, '#/thank_you'],
+    [
+      'a language that is a part of JavaScript',
+      JSON.parse('{"thank_you":{"__proto__":"a"}}'),
+      '#/thank_you/__proto__',
+    ],
     ['a tag of all', { tags: ['*'] }, '#/tags'],
     ['a cap', { cap: 1000 }, '#/cap'],
     ['a number for a switch', { pixel: 1 }, '#/pixel'],

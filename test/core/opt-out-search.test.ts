@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { searchByAddress, type SearchOptions } from '../../src/core/opt-out-search.js';
+import { searchByAddress, searchStretch, type SearchOptions } from '../../src/core/opt-out-search.js';
 import type { OptOutRecord } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {
@@ -257,6 +257,40 @@ describe('The search by address', () => {
         }
       }
     }
+  });
+
+  it('stops after so many rows, and goes on where it has stopped: nobody is passed over, or told twice', async () => {
+    const global = await newList(db);
+    const emails = Array.from({ length: 2000 }, (_, n) => `${String(n).padStart(4, '0')}@example.com`);
+    const tagOf = (n: number) => (n % 400 === 0 ? 'offers' : '*');
+    await plant(
+      db,
+      list,
+      emails.map((email, n) => tagged(email, tagOf(n))),
+    );
+    await plant(
+      db,
+      global,
+      emails.filter((_, n) => n % 3 === 0).map((email, n) => tagged(email, tagOf(3 * n + 200))),
+    );
+    const expected = emails.filter((_, n) => n % 400 === 0 || (n % 3 === 0 && (n + 200) % 400 === 0));
+    for (const backwards of [false, true]) {
+      const found: string[] = [];
+      let stops = 0;
+      for (let beyond: string | null = null; ;) {
+        const asked = { limit: 2, tag: 'offers', at: 5000, rows: 100, beyond, backwards };
+        const stretch = await searchStretch(db, [list, global], asked);
+        const page = stretch.found.map(({ address }) => address);
+        found.push(...(backwards ? page.toReversed() : page));
+        stops += Number(stretch.stoppedAt !== null);
+        beyond = stretch.stoppedAt ?? found.at(-1) ?? null;
+        if (stretch.stoppedAt === null && page.length < 2) break;
+      }
+      assert.deepEqual(found, backwards ? expected.toReversed() : expected);
+      assert.ok(stops > 5, `${stops} stops`);
+    }
+    const signal = AbortSignal.abort(new Error('gone'));
+    await assert.rejects(searchStretch(db, [list], { limit: 2, rows: 100, signal }), { message: 'gone' });
   });
 
   const removal = (state: string, at: number) =>

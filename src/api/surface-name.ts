@@ -1,0 +1,2 @@
+/** As keys, metrics and the history name this API. */
+export const surfaceName = 'api';
