@@ -166,7 +166,7 @@ function makeDeps(
   const state: ServiceState = {
     isStopping: false,
     downloads: new Set(),
-    scrubs: new Set(),
+    scrubs: new Map(),
     forwardedByStrangerAt: null,
   };
   const metrics = createMetrics();
@@ -208,7 +208,7 @@ async function stop(
   const deadline = setTimeout(() => {
     log.warn('some requests outlasted STOP_SECONDS and were cut off');
     // A connection that is closed in order would make a broken-off file look whole to HTTP/1.0.
-    for (const res of [...state.downloads, ...state.scrubs]) cutOff(res);
+    for (const res of [...state.downloads, ...state.scrubs.keys()]) cutOff(res);
     server.closeAllConnections();
   }, config.stopMs);
   await closed;

@@ -19,9 +19,16 @@ export function readDate(given: string): number | null {
   return at === null || at < earliest ? null : at;
 }
 
-/** An empty cell, or the time that programs in Go write where they have none: in the year 0001. */
+const yearOne = /^(?<before>(?:(?:[a-z]{3}, ?)?\d{1,2} [a-z]{3} )?)0001(?=[- ]|\d{4}(?!\d))/i;
+
+/**
+ * An empty cell, or the time that programs in Go write where they have none: in the year 0001, in any of the
+ * forms that `readDate` knows, or in Go's own.
+ */
 export function isNoDate(given: string): boolean {
-  return given === '' || /^0001-01-01(?!\d)|^(?:[a-z]{3}, ?)?0?1 jan 0001(?!\d)/i.test(given);
+  if (given === '' || given === '0001-01-01 00:00:00 +0000 UTC') return true;
+  // Like the year 1, 2001 has no leap day.
+  return yearOne.test(given) && readDate(given.replace(yearOne, '$<before>2001')) !== null;
 }
 
 function numberOf(text: string): number | null {

@@ -42,8 +42,10 @@ export function scrub(deps: Deps) {
         const mailer = await authoriseDownload(deps, req, list);
         const request = readScrubRequest(queryOf(req));
         const tag = await tagThatCounts(deps.db, list, await listsThatCount(deps.db, list.id), request.tag);
+        // However slowly one mailer sends its files, it leaves room for the others.
+        if ([...underWay.values()].includes(mailer.mailer.id)) throw busyWithYours;
         if (underWay.size >= deps.config.scrubsAtOnce) throw busy;
-        underWay.add(res);
+        underWay.set(res, mailer.mailer.id);
         try {
           await answer(deps, req, res, list, mailer, { ...request, tag });
         } finally {
@@ -65,13 +67,10 @@ export function scrub(deps: Deps) {
   };
 }
 
-const busy = new HttpError(
-  503,
-  'busy',
-  'Other scrubs are under way: send the file again later.',
-  undefined,
-  10,
-);
+const busyBecause = (why: string) =>
+  new HttpError(503, 'busy', `${why} under way: send the file again later.`, undefined, 10);
+const busy = busyBecause('Other scrubs are');
+const busyWithYours = busyBecause('Another scrub of yours is');
 const tooLong = new HttpError(503, 'too-long', 'The scrub has taken too long: send the file in parts.');
 
 type Asked = Omit<ScrubRequest, 'tag'> & { readonly tag: string | undefined };

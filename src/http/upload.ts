@@ -13,8 +13,16 @@ const rawTypes = [
 /** What a multipart body may hold beside its file: octets. */
 const besideTheFile = 128 * 1024;
 
-/** How long a client may send nothing: milliseconds. */
-const idleMs = 30_000;
+/** How slow a client may be: what it takes up of the places that there are for uploads is taken from others. */
+export interface Pace {
+  /** How long it may send nothing: milliseconds. */
+  readonly idleMs: number;
+  /** How many octets it must have sent for every `periodMs` that it was waited for, once the first is over. */
+  readonly leastOctets: number;
+  readonly periodMs: number;
+}
+
+const usualPace: Pace = { idleMs: 30_000, leastOctets: 64 * 1024, periodMs: 60_000 };
 
 /**
  * Gives the file of a request to `take`, as a stream of octets in flat memory: the client is asked for more
@@ -26,13 +34,15 @@ const idleMs = 30_000;
  * given or thrown here.
  *
  * @param limit octets of the file; null for any size.
+ * @param pace what tests cannot wait for.
  * @throws HttpError 413 over the limit (by the Content-Length before `take` is called); 415 for another
  *   type, a Content-Encoding, or a charset that is neither UTF-8 nor UTF-16; 400 for a body without a file,
- *   and for one that is broken or breaks off; 408 for a client that sends nothing for 30 seconds.
+ *   and for one that is broken or breaks off; 408 for a client that sends nothing for 30 seconds, or,
+ *   once a minute is over, less than 64 KB a minute on average.
  */
 export async function readUpload<T>(
   req: IncomingMessage,
-  { limit }: { limit: number | null },
+  { limit, pace = usualPace }: { limit: number | null; pace?: Pace },
   take: (octets: AsyncIterable<Buffer>, about: UploadAbout) => Promise<T>,
 ): Promise<T> {
   mayTakeLong(req);
@@ -40,7 +50,10 @@ export async function readUpload<T>(
     const type = mediaTypeOf(req);
     const isForm = type === 'multipart/form-data';
     checkHead(req, type, limit === null ? null : limit + (isForm ? besideTheFile : 0), limit);
-    return await (isForm ? takeFromForm : takeWhole)(req, limit, take);
+    const body = bodyOf(req, pace);
+    return await (isForm
+      ? takeFromForm(req.headers['content-type'] ?? '', body, limit, take)
+      : takeWhole(body, limit, take));
   } finally {
     if (!req.complete) letGo(req);
   }
@@ -73,14 +86,19 @@ function checkHead(req: IncomingMessage, type: string, bodyLimit: number | null,
  * The body as it comes. Its end is not taken for the whole of it where the connection was closed before.
  * Nothing of the time in which nobody asks for more counts as the client's.
  */
-async function* bodyOf(req: IncomingMessage): AsyncGenerator<Buffer> {
+async function* bodyOf(req: IncomingMessage, pace: Pace): AsyncGenerator<Buffer> {
   // What ends early must not destroy the socket, and the answer with it.
   const chunks = req.iterator({ destroyOnReturn: false });
   let timer: NodeJS.Timeout | undefined;
+  let received = 0;
+  let waitedMs = 0;
   try {
     for (;;) {
+      const askedAt = performance.now();
       const idle = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new HttpError(408, 'timeout', 'Nothing came for too long.')), idleMs);
+        const leftMs = pace.periodMs * Math.max(1, received / pace.leastOctets) - waitedMs;
+        const [ms, why] = leftMs < pace.idleMs ? [leftMs, 'Too little'] : [pace.idleMs, 'Nothing'];
+        timer = setTimeout(() => reject(new HttpError(408, 'timeout', `${why} came for too long.`)), ms);
       });
       const next = (chunks.next() as Promise<IteratorResult<Buffer>>).catch(() => {
         throw brokeOff();
@@ -90,6 +108,8 @@ async function* bodyOf(req: IncomingMessage): AsyncGenerator<Buffer> {
       const step = await Promise.race([next, idle]);
       clearTimeout(timer);
       if (step.done) break;
+      waitedMs += performance.now() - askedAt;
+      received += step.value.length;
       yield step.value;
     }
     if (!req.complete) throw brokeOff();
@@ -99,11 +119,10 @@ async function* bodyOf(req: IncomingMessage): AsyncGenerator<Buffer> {
 }
 
 async function takeWhole<T>(
-  req: IncomingMessage,
+  body: AsyncGenerator<Buffer>,
   limit: number | null,
   take: (octets: AsyncIterable<Buffer>, about: UploadAbout) => Promise<T>,
 ): Promise<T> {
-  const body = bodyOf(req);
   const first = await body.next();
   if (first.done) throw noFile();
   async function* octets(): AsyncGenerator<Buffer> {
@@ -122,16 +141,17 @@ async function takeWhole<T>(
 }
 
 async function takeFromForm<T>(
-  req: IncomingMessage,
+  type: string,
+  body: AsyncGenerator<Buffer>,
   limit: number | null,
   take: (octets: AsyncIterable<Buffer>, about: UploadAbout) => Promise<T>,
 ): Promise<T> {
-  const reader = createFormReader(req.headers['content-type'] ?? '');
+  const reader = createFormReader(type);
   const abandoned = new AbortController();
   // Feeds the form while `take` reads its file; ends when the body does.
   let whole = 0;
   const fed = reader.feed(
-    bodyOf(req),
+    body,
     (octets) => {
       whole += octets;
       if (limit !== null && whole > limit + besideTheFile) throw tooLarge(limit);

@@ -158,6 +158,38 @@ describe('A scrub that cannot be carried out', () => {
     assert.ok(answer.body === lines.join(''), 'the white list, whole');
   });
 
+  it('leaves room for other mailers, whatever one of them does', async () => {
+    const other = await startFragileService({ SPOOL_DIR: folder, SCRUBS_AT_ONCE: '2', STOP_SECONDS: '1' });
+    try {
+      const [theirs, others, third] = [await listOf(other), await listOf(other), await listOf(other)];
+      const file = 'bob@example.com\n';
+      const held = async ({ list, key }: Downloadable, count: number) => {
+        const socket = connect(other.port, '127.0.0.1');
+        socket.write(
+          `POST /l/${list.publicId}/scrub?key=${key}&return=white HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${file.length}\r\n\r\n`,
+        );
+        await until('it is under way', () => other.deps.state.scrubs.size === count);
+        return socket;
+      };
+      const socket = await held(theirs, 1);
+      const second = await scrub(other, theirs, file, { return: 'white' });
+      assert.deepEqual([second.status, second.get('Retry-After')], [503, '10']);
+      assert.deepEqual([problemIn(second).code, /of yours/.test(second.text)], ['busy', true]);
+      const another = await scrub(other, others, file, { return: 'white' });
+      assert.deepEqual([another.status, another.text], [200, file]);
+      const full = await held(others, 2);
+      const turnedAway = await scrub(other, third, file, { return: 'white' });
+      assert.deepEqual([turnedAway.status, /Other scrubs/.test(turnedAway.text)], [503, true]);
+      for (const one of [socket, full]) {
+        one.write(file);
+        assert.equal((await answerOn(one)).body, file);
+      }
+      assert.equal((await scrub(other, theirs, file, { return: 'white' })).status, 200);
+    } finally {
+      await other.close();
+    }
+  });
+
   it('is cut off when the service stops and its client does not go on', async () => {
     const other = await startFragileService({ SPOOL_DIR: folder, STOP_SECONDS: '1' });
     let isOpen = true;

@@ -304,3 +304,115 @@ describe('A body that takes long', () => {
     }
   });
 });
+
+describe('An upload that trickles', () => {
+  const pace = { idleMs: 250, leastOctets: 100, periodMs: 500 };
+  const outcomes: string[] = [];
+  let server: Server;
+  let port: number;
+  before(async () => {
+    server = createServer((req, res) => {
+      readUpload(req, { limit: null, pace }, async (octets) => {
+        let length = 0;
+        for await (const chunk of octets) length += chunk.length;
+        return `${length}`;
+      })
+        .catch((error: unknown) =>
+          error instanceof HttpError ? `${error.status} ${error.message}` : 'fault',
+        )
+        .then(
+          (told) => {
+            outcomes.push(told);
+            res.end(told);
+          },
+          () => undefined,
+        );
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    port = (server.address() as AddressInfo).port;
+  });
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  beforeEach(() => void (outcomes.length = 0));
+
+  const heads = {
+    'as the body itself': 'Content-Type: text/csv',
+    'in a form': 'Content-Type: multipart/form-data; boundary=x',
+  };
+  const begun = {
+    'as the body itself': '',
+    'in a form': '--x\r\nContent-Disposition: form-data; name="f"; filename="a.csv"\r\n\r\n',
+  };
+  const ended = { 'as the body itself': '', 'in a form': '\r\n--x--\r\n' };
+
+  /** Sends so many octets every 20 ms, until it is answered or all is sent. */
+  async function trickle(how: keyof typeof heads, octets: number, pieces: number): Promise<string> {
+    const length = begun[how].length + octets * pieces + ended[how].length;
+    const socket = connect(port, '127.0.0.1').setNoDelay();
+    const answer = answerOn(socket);
+    socket.write(
+      `POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${heads[how]}\r\nContent-Length: ${length}\r\n\r\n${begun[how]}`,
+    );
+    for (let sent = 0; sent < pieces && outcomes.length === 0; sent++) {
+      socket.write('x'.repeat(octets));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    // What was refused may be told only once its client has gone.
+    if (outcomes.length === 0) socket.write(ended[how]);
+    await until('it is over', () => outcomes.length === 1);
+    socket.end();
+    await answer.catch(() => undefined);
+    return outcomes[0] ?? '';
+  }
+
+  for (const how of ['as the body itself', 'in a form'] as const) {
+    it(`is cut off once it has had its first while, ${how}`, async () => {
+      const startedAt = performance.now();
+      assert.equal(await trickle(how, 1, 400), '408 Too little came for too long.');
+      const tookMs = performance.now() - startedAt;
+      assert.ok(tookMs >= pace.periodMs - 5 && tookMs < 4000, `${tookMs} ms`);
+    });
+
+    it(`is taken where it comes fast enough on average, ${how}`, async () => {
+      assert.equal(await trickle(how, 20, 60), '1200');
+    });
+  }
+
+  it('is cut off sooner where nothing comes', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 9\r\n\r\nab');
+    await until('it is over', () => outcomes.length === 1);
+    assert.equal(outcomes[0], '408 Nothing came for too long.');
+    socket.destroy();
+  });
+
+  it('is not blamed for the time in which nobody reads it', async () => {
+    const slow = createServer((req, res) => {
+      readUpload(req, { limit: null, pace }, async (octets) => {
+        let length = 0;
+        for await (const chunk of octets) {
+          await new Promise((resolve) => setTimeout(resolve, pace.periodMs + 200));
+          length += chunk.length;
+        }
+        return length;
+      }).then(
+        (length) => res.end(`${length}`),
+        (error: unknown) => res.end(String(error)),
+      );
+    });
+    await once(slow.listen(0, '127.0.0.1'), 'listening');
+    try {
+      const head = 'POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/csv\r\n';
+      const answer = await exchange(
+        (slow.address() as AddressInfo).port,
+        Buffer.from(`${head}Content-Length: 3\r\n\r\nabc`),
+      );
+      assert.equal(answer.body, '3');
+    } finally {
+      slow.close();
+      slow.closeAllConnections();
+    }
+  });
+});

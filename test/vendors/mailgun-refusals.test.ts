@@ -420,6 +420,13 @@ describe('What Mailgun programs get wrong', () => {
     });
   });
 
+  it('knows no other path', async () => {
+    for (const path of ['/v3', '/v3/', `/v3/${mailgun.domain}/bounces`, '/v3/%/x', '/v3/lists']) {
+      assert.equal(messageOf(await request(service.url).get(path), 404), 'Not Found');
+      assert.equal(messageOf(await request(service.url).post(path).send('x=1'), 404), 'Not Found');
+    }
+  });
+
   describe('in who they are', () => {
     it('refuses a key that is none, byte for byte', async () => {
       const elsewhere = await mailgun.credential({ surface: 'sendcloud', login: 'api' });

@@ -452,12 +452,6 @@ describe("Mailgun's unsubscribes", () => {
         [['news'], ['*']],
       );
     });
-
-    it('tells of a file without addresses afterwards', async () => {
-      const job = await imported('name,tags\nann,news\n');
-      assert.deepEqual([job?.state, job?.taken], ['failed', 0]);
-      assert.match(job?.failure?.message ?? '', /address/);
-    });
   });
 
   it('goes by the list id as well as by its names, whatever their case', async () => {

@@ -24,7 +24,7 @@ export async function readInsert(req: IncomingMessage): Promise<URLSearchParams 
 
 /**
  * The fields of a body, where there is one: of a form, or of an object of JSON, which some programs send under
- * a form's type.
+ * a form's type. An empty list of JSON is one empty text.
  *
  * @throws HttpError 400, 413, 415
  */
@@ -42,7 +42,8 @@ export async function readFields(req: IncomingMessage): Promise<URLSearchParams>
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw invalid('Invalid json: no object');
   for (const [name, of] of Object.entries(value)) {
-    for (const one of Array.isArray(of) ? (of as unknown[]) : [of]) {
+    // An empty list names its field as well: what looks for it must not take it for left out.
+    for (const one of Array.isArray(of) ? (of.length > 0 ? (of as unknown[]) : ['']) : [of]) {
       if (typeof one !== 'string') throw invalid(`Invalid json: ${name.slice(0, 100)} is no text`);
       fields.append(name, one);
     }

@@ -92,6 +92,15 @@ export function createDoor(deps: Deps, resourceAt: (rest: string) => Resource): 
   };
 }
 
+/** For all else below Mailgun's own beginning of paths. */
+export function noSuchCall(deps: Deps): RequestHandler {
+  return (req, res) => {
+    const startedAt = performance.now();
+    sendProblem(req, res, problemOf(deps, notFound('Not Found')), rateHeaders(unused(deps)));
+    deps.metrics.answered('api', res.statusCode, startedAt);
+  };
+}
+
 /** Where no key says whose minute it is. */
 function unused({ config }: Deps): Allowance {
   const limit = config.apiRequestsPerMinute;

@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import type { Surface } from '../../http/surface.js';
-import { createDoor, surfaceName, type Resource } from './call.js';
+import { createDoor, noSuchCall, surfaceName, type Resource } from './call.js';
 import { insert } from './insert.js';
 import { list } from './list.js';
 import { importFile, removeEverything } from './many.js';
@@ -27,6 +27,7 @@ export const mailgun: Surface = {
     const router = Router();
     // No captured groups: Express would decode them, and an address may hold what it cannot decode.
     router.all(/^\/v3\/[^/]+\/unsubscribes(?:\/.*)?$/, createDoor(deps, resourceAt));
+    router.all(/^\/v3(?:\/.*)?$/, noSuchCall(deps));
     return router;
   },
 };

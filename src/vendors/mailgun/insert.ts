@@ -1,5 +1,5 @@
 import { parseAddress, type Address } from '../../core/address.js';
-import { readDate } from '../../core/import-dates.js';
+import { isNoDate, readDate } from '../../core/import-dates.js';
 import { EVERYTHING, type OptOut } from '../../core/opt-outs.js';
 import { addTags, checkTag } from '../../core/tags.js';
 import { retrying } from '../../db/connect.js';
@@ -105,13 +105,14 @@ function tagsOf(given: readonly string[], where: string): Set<string> {
   }
 }
 
-/** One client sends the year 1, which is Go's zero, where it means no time at all. */
-const noTime = /(?:^|[ ,])(?:0\d{3}|19[0-6]\d|1970)(?:[- ]|$)/;
-
+/**
+ * One client sends the year 1, which is Go's zero, where it means no time at all. What lies before 1971 is
+ * refused like what cannot be read: nobody left a list then, so it is a mistake of the program's.
+ */
 function timeOf(text: string, where: string): number | null {
-  if (text.trim() === '') return null;
+  if (isNoDate(text.trim())) return null;
   const at = readDate(text);
-  if (at === null && !noTime.test(text)) throw invalidFormat('created_at', text, where);
+  if (at === null) throw invalidFormat('created_at', text, where);
   return at;
 }
 

@@ -1,5 +1,8 @@
 import { removeAll } from '../../core/bulk-removals.js';
+import { withHeading } from '../../core/import-heading.js';
+import type { LayoutOptions } from '../../core/import-layout.js';
 import { uploadImport } from '../../core/import-upload.js';
+import { Refused } from '../../errors.js';
 import { queryOf } from '../../http/request.js';
 import { readUpload } from '../../http/upload.js';
 import { done, invalid, invalidFormat, type Answer } from './answers.js';
@@ -21,24 +24,33 @@ export async function removeEverything(call: Call): Promise<Answer> {
 
 const mostOctets = 25 * 1024 * 1024;
 
+const layout: LayoutOptions = {
+  ...{ format: 'csv', column: 'address', severalTags: true },
+  ...{ tagColumn: null, dateColumn: null, reasonColumn: null },
+};
+
 /**
  * Takes a CSV file, to be recorded afterwards, whatever becomes of this process; what came of it is told by
- * `signoff import-job`. A column that is not there shows only then: it is not looked into before it is safe.
+ * `signoff import-job`, which the program at the other end cannot ask: so it hears at once where there is no
+ * column of addresses.
  */
 export async function importFile(call: Call): Promise<Answer> {
   const { deps, req, credential, list } = call;
-  await readUpload(req, { limit: mostOctets }, (octets, { fileName }) =>
-    uploadImport(
-      deps.db,
-      list,
-      {
-        ...{ actor: actorOf(call), credentialId: credential.id, fileName },
-        ...{ format: 'csv', column: 'address', severalTags: true, addsTags: true },
-        patienceMs: deps.config.databaseTimeoutMs,
-      },
-      octets,
-    ),
-  );
+  await readUpload(req, { limit: mostOctets }, async (octets, { fileName }) => {
+    const file = await withHeading(octets, layout).catch((error: unknown) => {
+      throw error instanceof Refused ? invalid(`Invalid csv: ${withoutOptions(error.message)}`) : error;
+    });
+    const options = {
+      ...{ actor: actorOf(call), credentialId: credential.id, fileName },
+      ...{ ...layout, addsTags: true, patienceMs: deps.config.databaseTimeoutMs },
+    };
+    return uploadImport(deps.db, list, options, file);
+  });
   deps.keeper.wake();
   return { status: 202, body: { message: 'file uploaded successfully' } };
+}
+
+/** What the command line could be told, a program cannot. */
+function withoutOptions(message: string): string {
+  return message.replace(/: say which with --.*$/, '.');
 }

@@ -4,7 +4,16 @@ import { removeAddresses } from '../../core/removals.js';
 import { findOptOuts } from '../../core/suppressed.js';
 import { retrying } from '../../db/connect.js';
 import { queryOf } from '../../http/request.js';
-import { absent, done, invalid, notFound, recordOf, tagAbsent, type Answer } from './answers.js';
+import {
+  absent,
+  done,
+  invalid,
+  invalidFormat,
+  notFound,
+  recordOf,
+  tagAbsent,
+  type Answer,
+} from './answers.js';
 import { readFields } from './bodies.js';
 import { actorOf, addressIn, type Call } from './call.js';
 
@@ -38,16 +47,15 @@ export async function remove(call: Call): Promise<Answer> {
 }
 
 /**
- * The tag that a removal names, in the query or in the body. Whatever form it comes in: to overlook it would
- * remove more than was meant.
+ * The tag that a removal names, in the query or in the body. Whatever form it comes in, and where it is empty as
+ * well (a script's variable that was never set): to overlook it would remove more than was meant.
  */
 async function tagOf({ req }: Call): Promise<string | undefined> {
   const query = queryOf(req);
   const fields = await readFields(req);
   const given = [query, fields].flatMap((from) => [...from.getAll('tag'), ...from.getAll('tags')]);
-  const [tag, ...others] = new Set(
-    given.map((text) => text.trim().normalize('NFC')).filter((text) => text !== ''),
-  );
+  const [tag, ...others] = new Set(given.map((text) => text.trim().normalize('NFC')));
+  if (tag === '' || others.includes('')) throw invalidFormat('tag', '');
   if (others.length > 0) throw invalid('Invalid parameter: tag names several tags');
   return tag;
 }
