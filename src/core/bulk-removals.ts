@@ -13,8 +13,10 @@ import { mostUnderWay, removalsUnderWay } from './removals-under-way.js';
  * then on. For 30 days it can be taken back.
  *
  * All that is asked of single addresses, pages and spans of time (suppressed.ts, opt-out-search.ts,
- * opt-outs-by-time.ts) counts what is still to go as removed. Downloads and the feed follow the rows: for some
- * seconds more they suppress what nobody need suppress any more, never the other way round.
+ * opt-outs-by-time.ts) counts what is still to go as removed, and what is still to come back as back. Whatever reads
+ * rows alone (downloads, the feed, check.ts, export.ts) suppresses for some seconds more what nobody need suppress
+ * any more. While a removal is taken back that would be the other way round, so there it waits
+ * (refuseWhileRestoring): only changes go on, and tell nobody that somebody has gone who is to come back.
  */
 export interface BulkRemoval {
   readonly id: number;

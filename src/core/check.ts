@@ -6,6 +6,7 @@ import { hex, readAddresses } from './entries.js';
 import { isLive, liveRows, type EntryRow } from './entry-rows.js';
 import { listsThatCount } from './global-list.js';
 import { walkInternational } from './international.js';
+import { refuseWhileRestoring } from './removals-under-way.js';
 
 /** What is asked about: an address, or a hash of either form of one. */
 export type Item =
@@ -41,6 +42,7 @@ const nobody: readonly number[] = [];
  *
  * @param items as many as the caller likes to hold; each takes some 300 octets meanwhile.
  * @returns for each item, in order, the ids of the lists that suppress it: none, one or two.
+ * @throws Unavailable while a removal is being taken back: who is still to come back would pass for mailable.
  * @throws whatever the database does: a look-up that fails is never taken for a no.
  * @throws the reason of `signal`.
  */
@@ -51,6 +53,7 @@ export async function checkItems(
   { tag, at = Date.now(), signal }: CheckOptions = {},
 ): Promise<(readonly number[])[]> {
   const listIds = await listsThatCount(db, listId);
+  await refuseWhileRestoring(db, listIds);
   const asked = { db, listIds, options: { tag, at }, signal };
   const found = await lookUp(asked, items);
   const md5s = await unsettled(items, found, listIds, 'md5');

@@ -9,6 +9,7 @@ import {
   type EntriesOptions,
   type EntryRow,
 } from './entry-rows.js';
+import { isToComeBack, removalsUnderWay, type RemovalUnderWay } from './removals-under-way.js';
 
 /** What a list suppresses, or has ceased to suppress: one address, or the hash of one. */
 export interface Entry {
@@ -83,7 +84,8 @@ const mostDoubtful = 50_000;
 /**
  * What has changed between two feed numbers, in the feed's order and as it stands now: an address that
  * anything still suppresses is never given as removed, and one that is removed is named as well as any of
- * its rows can: a reader may know it by that. A slice may be empty.
+ * its rows can: a reader may know it by that. What is still to be brought back suppresses already. A slice may be
+ * empty.
  *
  * Removals of entries of which only the SHA-256 is known come at the end: whether their addresses are
  * suppressed by name cannot be looked up, so all that suppresses is gone through for them, once.
@@ -148,11 +150,14 @@ async function endsOf(
   gone: readonly EntryRow[],
   options: EntriesOptions,
 ): Promise<Map<EntryRow, EntryRow>> {
+  // Read first: what is brought back meanwhile is then seen in its rows.
+  const underWay = await removalsUnderWay(db, listIds);
   const ofSame = byKey(await rowsUnder(db, listIds, distinct(gone.map((row) => row.address_key))));
   const told = gone.map((row) => [row, mostTelling(row, ofSame.get(hex(row.address_key)) ?? [])] as const);
   const further = distinct(told.flatMap(([, most]) => keysOf(most))).filter((key) => !ofSame.has(hex(key)));
   const known = new Map([...ofSame, ...byKey(await rowsUnder(db, listIds, further))]);
-  const isStanding = (key: Buffer) => known.get(hex(key))?.some((row) => isLive(row, options)) === true;
+  const stands = (row: EntryRow) => isLive(row, options) || isLiveSoon(row, underWay, options);
+  const isStanding = (key: Buffer) => known.get(hex(key))?.some(stands) === true;
   return new Map(told.filter(([, most]) => !keysOf(most).some(isStanding)));
 }
 
@@ -165,14 +170,20 @@ export async function* settled(
 ): AsyncGenerator<Entry[]> {
   const asked = new Set(rows.flatMap(({ sha256 }) => (sha256 === null ? [] : [hex(sha256)])));
   const standing = new Set<string>();
+  const underWay = await removalsUnderWay(db, listIds);
   for await (const groups of readAddresses(db, listIds)) {
     for (const row of groups.flat()) {
-      if (!isLive(row, options)) continue;
+      if (!isLive(row, options) && !isLiveSoon(row, underWay, options)) continue;
       for (const hash of sha256sOf(row)) if (asked.has(hex(hash))) standing.add(hex(hash));
     }
     yield [];
   }
   yield rows.map((row) => entryOf(row, row.sha256 !== null && standing.has(hex(row.sha256))));
+}
+
+/** Whether it will suppress once what is being brought back is back. */
+function isLiveSoon(row: EntryRow, underWay: readonly RemovalUnderWay[], options: EntriesOptions): boolean {
+  return isToComeBack(row, underWay) && isLive({ ...row, removed_at: null }, options);
 }
 
 /** Under which an address can stand: its MD5s, and those of entries of which only the SHA-256 is known. */

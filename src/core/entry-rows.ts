@@ -12,6 +12,7 @@ export interface EntryRow {
   sha256: Buffer | null;
   recorded_at: number;
   removed_at: number | null;
+  removal_id: number | null;
   expires_at: number | null;
   feed_number: number | null;
 }
@@ -24,6 +25,7 @@ export const columns = [
   'sha256',
   'recorded_at',
   'removed_at',
+  'removal_id',
   'expires_at',
   'feed_number',
 ] as const;

@@ -4,6 +4,7 @@ import { behind, type Key } from './audit-slices.js';
 import { csvLine } from './csv.js';
 import { exportColumns } from './import-layout.js';
 import type { OptOutRecord } from './opt-outs.js';
+import { refuseWhileRestoring } from './removals-under-way.js';
 
 export const exportFormats = ['csv', 'plain', 'md5', 'sha256'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
@@ -29,6 +30,8 @@ const sliceRows = 1000;
 /**
  * All that a list suppresses now, by key, in flat memory: a CSV has every opt-out with all that an import
  * needs to bring it back; the other formats have each address once, whatever tags it has left.
+ *
+ * @throws Unavailable while a removal is being taken back.
  */
 export async function* exportOptOuts(
   db: Db,
@@ -36,6 +39,7 @@ export async function* exportOptOuts(
   format: ExportFormat,
   at = Date.now(),
 ): AsyncGenerator<ExportSlice> {
+  await refuseWhileRestoring(db, [listId]);
   if (format === 'csv') yield { octets: Buffer.from(`${exportColumns.join(',')}\n`), entries: 0, leftOut: 0 };
   let last: Key | undefined;
   // Of an address's rows, which stand together, the first that can be expressed is the one that counts.

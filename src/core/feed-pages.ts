@@ -10,6 +10,7 @@ import {
   type Entry,
 } from './entries.js';
 import { numberedRows, type EntriesOptions, type EntryRow } from './entry-rows.js';
+import { refuseWhileRestoring } from './removals-under-way.js';
 
 /**
  * A list and what changes in it, page by page: what a download and its deltas hold, for those who keep no
@@ -26,13 +27,18 @@ export interface ListPage {
   readonly behind: Buffer | null;
 }
 
-/** A page of all that suppresses. What is recorded behind its place meanwhile is on a later page. */
+/**
+ * A page of all that suppresses. What is recorded behind its place meanwhile is on a later page.
+ *
+ * @throws Unavailable while a removal is being taken back.
+ */
 export async function readListPage(
   db: Db,
   listIds: readonly number[],
   { behind, limit }: { behind: Buffer; limit: number },
   options: EntriesOptions,
 ): Promise<ListPage> {
+  await refuseWhileRestoring(db, listIds);
   const entries: Entry[] = [];
   let looked = 0;
   for await (const groups of readAddresses(db, listIds, behind)) {

@@ -4,6 +4,7 @@ import { behind, type Key } from './audit-slices.js';
 import { liveRows } from './entry-rows.js';
 import { EVERYTHING } from './opt-outs.js';
 import { optOutsBetween } from './opt-outs-by-time.js';
+import { refuseWhileRestoring } from './removals-under-way.js';
 
 /** One address leaving a list, or one tag of it, with its day. */
 export interface DatedOptOut {
@@ -49,7 +50,8 @@ const keysAtOnce = 500;
  *
  * @param listIds a list, and the global one of its account: what both hold under one tag comes once, as the
  *   list itself has it.
- * @throws Unavailable where the keeper is too far behind (opt-outs-by-time.ts).
+ * @throws Unavailable where the keeper is too far behind (opt-outs-by-time.ts); without `from`, while a removal is
+ *   being taken back.
  */
 export async function* datedOptOuts(
   db: Db,
@@ -57,6 +59,7 @@ export async function* datedOptOuts(
   options: DatedOptions,
 ): AsyncGenerator<DatedOptOut[]> {
   const [own = 0] = listIds;
+  if (options.from === null) await refuseWhileRestoring(db, listIds);
   for (const listId of listIds) {
     for await (const rows of rowsOf(db, listId, options)) {
       const wanted = rows.filter((row) => isWanted(row, options));

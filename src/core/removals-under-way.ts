@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { engineOf, type Db } from '../db/connect.js';
+import { Unavailable } from '../errors.js';
 
 /**
  * How opt-outs are read while a removal of all of a list, or its taking back, is being carried out: as they
@@ -26,6 +27,19 @@ export async function removalsUnderWay(db: Db, listIds: readonly number[]): Prom
   return rows.sort((a, b) => a.id - b.id);
 }
 
+/**
+ * For those who read rows alone, and would take people for mailable who are still to be brought back. To be asked
+ * before the first row is read: what is begun to be brought back after that was removed when they asked.
+ *
+ * @throws Unavailable while anything is being brought back to one of the lists.
+ */
+export async function refuseWhileRestoring(db: Db, listIds: readonly number[]): Promise<void> {
+  const underWay = await removalsUnderWay(db, listIds);
+  if (underWay.some(({ state }) => state === 'restoring')) {
+    throw new Unavailable('what was removed from the list is being brought back');
+  }
+}
+
 /** What of a row has to do with it. */
 export interface RemovableRow {
   readonly list_id: number;
@@ -35,19 +49,29 @@ export interface RemovableRow {
   readonly removal_id: number | null;
 }
 
+/** Whether a row was removed by what is being brought back: by and by it suppresses again. */
+export function isToComeBack(
+  row: Pick<RemovableRow, 'list_id' | 'removed_at' | 'removal_id'>,
+  underWay: readonly RemovalUnderWay[],
+): boolean {
+  return underWay.some(
+    ({ id, list_id, at, state }) =>
+      state === 'restoring' && list_id === row.list_id && id === row.removal_id && at === row.removed_at,
+  );
+}
+
 /**
  * When a row was removed, if it was: what is still to go has gone, and what is still to come back is back.
  * What was begun to be brought back is so before anything that is begun to be removed.
  */
 export function removedAtOf(row: RemovableRow, underWay: readonly RemovalUnderWay[]): number | null {
-  const ofList = underWay.filter((one) => one.list_id === row.list_id);
-  const isBack = ofList.some(
-    ({ id, at, state }) => state === 'restoring' && id === row.removal_id && at === row.removed_at,
-  );
-  if (row.removed_at !== null && !isBack) return row.removed_at;
-  const taken = ofList.find(
-    ({ at, state }) =>
-      state === 'removing' && row.last_at < at && (row.expires_at === null || row.expires_at > at),
+  if (row.removed_at !== null && !isToComeBack(row, underWay)) return row.removed_at;
+  const taken = underWay.find(
+    ({ list_id, at, state }) =>
+      state === 'removing' &&
+      list_id === row.list_id &&
+      row.last_at < at &&
+      (row.expires_at === null || row.expires_at > at),
   );
   return taken?.at ?? null;
 }

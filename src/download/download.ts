@@ -9,6 +9,7 @@ import { notExpressed, textsOf } from '../core/entry-texts.js';
 import { cursorText, getFeed, readCursor } from '../core/feed.js';
 import { getGlobalMark, withGlobal } from '../core/global-list.js';
 import type { List } from '../core/lists.js';
+import { refuseWhileRestoring } from '../core/removals-under-way.js';
 import type { Deps } from '../deps.js';
 import { NotFound, Unavailable } from '../errors.js';
 import { sendProblemJson } from '../http/errors.js';
@@ -75,6 +76,8 @@ async function answer(
   // After the feed, and not from the list cache: no cursor from after a mark goes out with a body from before it.
   const mark = await getGlobalMark(db, list.accountId);
   const listIds = withGlobal(list.id, mark.listId);
+  // Deltas go on: they carry who comes back as new.
+  if (request.cursor === null) await refuseWhileRestoring(db, listIds);
   const tag = await tagThatCounts(db, list, listIds, request.tag);
   // Asked before the counts: what is numbered between the two has another ETag.
   const ifNoneMatch = req.headers['if-none-match'];

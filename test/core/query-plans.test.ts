@@ -147,12 +147,12 @@ describe('The query plans', () => {
     [
       'the changes after a cursor, and whether what is gone stands by another tag',
       () => all(readChanges(db, [list.id], { from: 1000, to: 9000 }, { at: 3000 })),
-      { opt_outs: ['opt_outs_feed', 'PRIMARY'] },
+      { opt_outs: ['opt_outs_feed', 'PRIMARY'], bulk_removals: ['bulk_removals_list'] },
     ],
     [
       'the changes of a list and the global one',
       () => all(readChanges(db, [list.id, quietList], { from: 15_000, to: 25_000 }, { at: 3000 })),
-      { opt_outs: ['opt_outs_feed', 'PRIMARY'] },
+      { opt_outs: ['opt_outs_feed', 'PRIMARY'], bulk_removals: ['bulk_removals_list'] },
     ],
     [
       'what was recorded since a date',
@@ -212,6 +212,7 @@ describe('The query plans', () => {
         ),
       {
         ...{ opt_outs: ['PRIMARY', 'opt_outs_domain'], lists: ['PRIMARY'], accounts: ['PRIMARY'] },
+        bulk_removals: ['bulk_removals_list'],
         ...(engine === 'sqlite' ? { slice: [''] } : {}),
       },
     ],
