@@ -1,14 +1,22 @@
 import { InvalidArgumentError, type Command } from 'commander';
-import { findImportJob, importJobsOfAccount, importJobsOfList, type ImportJob } from '../core/import-jobs.js';
+import { endImportJob, restartImportJob } from '../core/import-job-changes.js';
+import {
+  findImportJob,
+  getImportJob,
+  importJobsOfAccount,
+  importJobsOfList,
+  type ImportJob,
+} from '../core/import-jobs.js';
 import { refusalsOf } from '../core/import-refusals.js';
 import { getListById } from '../core/lists.js';
 import { reasonOf } from '../core/row-faults.js';
+import type { Db } from '../db/connect.js';
 import { NotFound } from '../errors.js';
 import { chosenAccount } from './account.js';
 import { accountId, chosenList, listArgument } from './arguments.js';
 import { counted, facts, print, printJson, table, timeOf } from './output.js';
 import { prepareRefusedFile } from './refused-file.js';
-import { reading, withSession, type Session } from './session.js';
+import { actor, changing, reading, withSession, type Session } from './session.js';
 
 interface ListOptions {
   readonly account?: number;
@@ -25,13 +33,27 @@ interface ShowOptions {
 export function addImportJobCommands(program: Command): void {
   const job = program
     .command('import-job')
-    .summary('imports of uploaded files: list, show')
+    .summary('imports of uploaded files: list, show, end, restart')
     .description(
       'Import jobs: files that came through one of the APIs, which the service carries out by and by. What is ' +
         'imported here, by signoff import, is done when the command ends, and is none of them.',
     );
   addList(job);
   addShow(job);
+  addChange(job, {
+    ...{ name: 'end', summary: 'end an import job', change: endImportJob },
+    description:
+      'Ends an import job that waits or runs. What was recorded of it stays; the rest is not recorded, and its ' +
+      'file is deleted. Of the step that is under way, some hundred rows more may be recorded than are counted.',
+    told: 'is ended: what was recorded of it stays, the rest is not recorded.',
+  });
+  addChange(job, {
+    ...{ name: 'restart', summary: 'start an import job again that was given up', change: restartImportJob },
+    description:
+      'Lets an import job that was given up wait for its turn again. It goes on behind its last step. Its file is ' +
+      'kept for 30 days.',
+    told: 'waits for its turn again.',
+  });
 }
 
 function addList(job: Command): void {
@@ -89,10 +111,7 @@ function addShow(job: Command): void {
     )
     .action((id: string, { refused, force, json }: ShowOptions) =>
       withSession(async (session) => {
-        const found = await reading(session, (db) => findImportJob(db, id.trim()));
-        if (found === null) {
-          throw new NotFound(`There is no import job ${JSON.stringify(id)} (signoff import-job list).`);
-        }
+        const found = await reading(session, (db) => chosenJob(db, id));
         const names = await namesOfLists(session, [found]);
         const written = refused === undefined ? null : await writeRefused(session, found, refused, force);
         if (json) {
@@ -107,6 +126,43 @@ function addShow(job: Command): void {
         print(written === 0 ? 'No refused row is kept.' : `${rows} written to ${refused}.`);
       }),
     );
+}
+
+interface ChangeCommand {
+  readonly name: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly change: (trx: Db, id: number, actor: string) => Promise<void>;
+  /** Follows the id. */
+  readonly told: string;
+}
+
+function addChange(job: Command, { name, summary, description, change, told }: ChangeCommand): void {
+  job
+    .command(name)
+    .summary(summary)
+    .description(description)
+    .argument('<id>', 'the id of the job (signoff import-job list)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', `\nExamples:\n  $ signoff import-job ${name} abcdefghjkmnpqrstuvw`)
+    .action((id: string, { json }: { json?: true }) =>
+      withSession(async (session) => {
+        const found = await changing(session, async (db) => {
+          const one = await chosenJob(db, id);
+          await change(db, one.id, actor);
+          return getImportJob(db, one.id);
+        });
+        if (json) return printJson(shown(found, await namesOfLists(session, [found])));
+        print(`Import job ${found.publicId} ${told}`);
+      }),
+    );
+}
+
+/** @throws NotFound */
+async function chosenJob(db: Db, id: string): Promise<ImportJob> {
+  const found = await findImportJob(db, id.trim());
+  if (found !== null) return found;
+  throw new NotFound(`There is no import job ${JSON.stringify(id)} (signoff import-job list).`);
 }
 
 type Names = ReadonlyMap<number, { readonly publicId: string; readonly internalName: string }>;

@@ -20,6 +20,8 @@ export interface ImportOptions extends LayoutOptions {
   readonly actor: string;
   /** Each opt-out remembers it. */
   readonly credentialId?: number | null;
+  /** What a gzip file may unpack to: octets; unless it is said, as much as it does. */
+  readonly mostUnpacked?: number;
   /** How many opt-outs are written in one statement; 1,000 unless it is said. */
   readonly batchRows?: number;
 }

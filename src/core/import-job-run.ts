@@ -1,8 +1,8 @@
-import { engineOf, retrying, type Db } from '../db/connect.js';
-import { Refused } from '../errors.js';
-import { noteChange } from './history.js';
+import { engineOf, isDatabaseUnavailable, retrying, type Db } from '../db/connect.js';
+import { Refused, Unavailable } from '../errors.js';
 import type { ImportStep, Record as RecordOptOuts } from './import-batch.js';
 import { readChunks } from './import-chunks.js';
+import { changed, finish, noteOfJob } from './import-job-changes.js';
 import { jobOf, type ImportJob, type ImportJobRow } from './import-jobs.js';
 import { formatOf } from './import-layout.js';
 import { keepRefusals, mostKept, refusalRowsOf } from './import-refusals.js';
@@ -11,6 +11,7 @@ import { getListById, type List } from './lists.js';
 
 /** An import job that is being carried out. */
 export interface ImportRun {
+  readonly accountId: number;
   /**
    * Does a step more: some hundred rows, committed, and then the job's counts in one transaction with the rows
    * that were refused. Whoever was stopped in between records those rows again, which is harmless, and counts
@@ -19,51 +20,93 @@ export interface ImportRun {
    * @returns whether there is more; false as well where another process has gone on with the job meanwhile.
    */
   next(): Promise<boolean>;
-  /** Leaves it as it is, to be gone on with. */
+  /**
+   * Leaves it as it is, to be gone on with. Where nothing but the database was in the way of a step, its start
+   * is taken back: it is not the job's doing.
+   */
   close(): Promise<void>;
 }
 
-/** So many starts without a step done, and it is given up: it may be what kills the process. */
+/**
+ * So many starts without a step done, and it is given up: it may be what kills the process, or makes it fail.
+ * A start is counted beforehand, since whoever is killed counts nothing.
+ */
 const mostAttempts = 20;
+
+/** What the file of one job may come to, unpacked: who brings more keeps the others waiting. */
+const mostUnpacked = 1024 ** 3; // octets
 
 /** SQLite's one connection is held for some milliseconds. */
 const rowsAStep = { mysql: 1000, sqlite: 250 } as const;
 
-/** @returns null where there is nothing to do. One that was begun goes on first, then the oldest comes. */
+/** Opens what findNextImport finds. */
 export async function openNextImport(
   db: Db,
   record: RecordOptOuts,
   patienceMs: number,
+  except: ReadonlySet<number> = new Set(),
 ): Promise<ImportRun | null> {
-  const found = (await oldest(db, 'running')) ?? (await oldest(db, 'waiting'));
-  if (found === undefined) return null;
+  const found = await findNextImport(db, except);
+  return found === null ? null : openImport(db, found, record, patienceMs);
+}
+
+/** @returns null where there is nothing to do with it: another process was quicker, it is over, or it is given up. */
+export async function openImport(
+  db: Db,
+  found: ImportJobRow,
+  record: RecordOptOuts,
+  patienceMs: number,
+): Promise<ImportRun | null> {
   const list = await getListById(db, found.list_id);
-  const row = await begin(db, found, list);
+  const row = await begin(db, found);
   if (row === null) return null;
   if (row.attempts > mostAttempts) {
-    const failure = {
-      code: 'given-up',
-      message: `It was tried ${mostAttempts} times, and failed each time.`,
-    };
-    await finish(db, row, list, null, failure);
+    const message = `It was tried ${mostAttempts} times, and failed each time. Its file is kept for 30 days: until then an operator can start it again.`;
+    await db.transaction((trx) => finish(trx, row, { failure: { code: 'given-up', message } }));
     return null;
   }
   return runOf(db, row, list, record, patienceMs);
 }
 
-async function oldest(db: Db, state: ImportJobRow['state']): Promise<ImportJobRow | undefined> {
-  return db<ImportJobRow>('import_jobs').where({ state }).orderBy('id').first();
+/** Jobs that are looked at; the others wait for one of them to be done. An account has a hundred at most. */
+const mostLookedAt = 1000;
+
+/**
+ * A job that is to be carried out: of any account, so that nobody's imports keep the others waiting; of an
+ * account, the one that was begun, and then the oldest.
+ *
+ * @param except accounts that have their turn already.
+ */
+export async function findNextImport(
+  db: Db,
+  except: ReadonlySet<number> = new Set(),
+): Promise<ImportJobRow | null> {
+  const firsts = new Map<number, number>();
+  for (const state of ['running', 'waiting'] as const) {
+    const jobs = await db<ImportJobRow>('import_jobs')
+      .where({ state })
+      .whereNotIn('account_id', [...except])
+      .orderBy('id')
+      .limit(mostLookedAt)
+      .select('id', 'account_id');
+    for (const { id, account_id } of jobs) if (!firsts.has(account_id)) firsts.set(account_id, id);
+  }
+  const ids = [...firsts.values()];
+  const id = ids[Math.floor(Math.random() * ids.length)];
+  if (id === undefined) return null;
+  return (await db<ImportJobRow>('import_jobs').where({ id }).first()) ?? null;
 }
 
-/** @returns null where another process was quicker. */
-async function begin(db: Db, found: ImportJobRow, list: List): Promise<ImportJobRow | null> {
+/** @returns null where another process was quicker, or it was ended meanwhile. */
+async function begin(db: Db, found: ImportJobRow): Promise<ImportJobRow | null> {
+  if (found.state !== 'waiting' && found.state !== 'running') return null;
   return db.transaction(async (trx) => {
     const row = await changed(trx, found, {
       state: 'running',
       attempts: found.attempts + 1,
       begun_at: found.begun_at ?? Date.now(),
     });
-    if (row !== null && found.state === 'waiting') await note(trx, row, list, 'list.import-started', {});
+    if (row !== null && found.state === 'waiting') await noteOfJob(trx, row, 'list.import-started');
     return row;
   });
 }
@@ -76,6 +119,8 @@ function runOf(
   patienceMs: number,
 ): ImportRun {
   let row = begun;
+  /** Whether its start still counts, and for nothing that the job has done. */
+  let isOwed = true;
   const { options, actor, credentialId } = jobOf(row);
   const steps = importOptOuts(
     db,
@@ -83,34 +128,55 @@ function runOf(
     readChunks(db, row.id, row.chunks),
     {
       ...options,
-      ...{ fromLine: row.line + 1, patienceMs, actor, credentialId },
+      ...{ fromLine: row.line + 1, patienceMs, actor, credentialId, mostUnpacked },
       batchRows: rowsAStep[engineOf(db).name],
     },
     record,
   );
 
   async function end(result: ImportEnd | null, failure: ImportJob['failure']): Promise<false> {
-    await retrying(db, patienceMs, () => finish(db, row, list, result, failure));
+    const lines = result?.lines ?? 0;
+    const format = result === null || result.layout === null ? null : formatOf(result.layout);
+    await retrying(db, patienceMs, () =>
+      db.transaction((trx) => finish(trx, row, { failure, lines, format })),
+    );
+    isOwed = false;
     return false;
   }
 
+  async function step(): Promise<boolean> {
+    let result: IteratorResult<ImportStep, ImportEnd>;
+    try {
+      result = await steps.next();
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return end(null, { code: error.reason, message: withoutOptions(error.message) });
+    }
+    if (result.done) return end(result.value, failureOf(result.value));
+    const { value } = result;
+    const saved = await retrying(db, patienceMs, () => saveStep(db, row, value));
+    row = saved ?? row;
+    isOwed = false;
+    return saved !== null;
+  }
+
   return {
+    accountId: row.account_id,
     async next() {
-      let step: IteratorResult<ImportStep, ImportEnd>;
       try {
-        step = await steps.next();
+        return await step();
       } catch (error) {
-        if (!(error instanceof Refused)) throw error;
-        return end(null, { code: error.reason, message: withoutOptions(error.message) });
+        if (!(error instanceof Unavailable || isDatabaseUnavailable(db, error))) isOwed = false;
+        throw error;
       }
-      if (step.done) return end(step.value, failureOf(step.value));
-      const { value } = step;
-      const saved = await retrying(db, patienceMs, () => saveStep(db, row, value));
-      row = saved ?? row;
-      return saved !== null;
     },
     async close() {
       await steps.return({ layout: null, lines: 0, cutOff: null }).catch(() => undefined);
+      if (!isOwed) return;
+      isOwed = false;
+      const takenBack = { attempts: Math.max(0, row.attempts - 1) };
+      // Where the database is away for that as well, one start too many counts: nothing is begun either then.
+      await retrying(db, patienceMs, () => changed(db, row, takenBack)).catch(() => undefined);
     },
   };
 }
@@ -143,64 +209,6 @@ function countedIn(warnings: string, step: ImportStep): string {
   const counts = JSON.parse(warnings) as Record<string, number>;
   for (const { problem } of step.warnings) counts[problem] = (counts[problem] ?? 0) + 1;
   return JSON.stringify(counts);
-}
-
-/** Its chunks, and later the texts of its refused rows, are deleted from here on (old-import-jobs.ts). */
-async function finish(
-  db: Db,
-  row: ImportJobRow,
-  list: List,
-  end: ImportEnd | null,
-  failure: ImportJob['failure'],
-): Promise<void> {
-  const now = Date.now();
-  const format = end === null || end.layout === null ? null : formatOf(end.layout);
-  await db.transaction(async (trx) => {
-    const over = await changed(trx, row, {
-      state: failure === null ? 'done' : 'failed',
-      line: Math.max(row.line, end?.lines ?? 0),
-      format,
-      failure_code: failure?.code ?? null,
-      failure: failure?.message ?? null,
-      finished_at: now,
-      due_at: now,
-    });
-    if (over === null) return;
-    const details = { format, recorded: row.taken, refused: row.refused, is_whole: failure === null };
-    await note(trx, row, list, 'list.imported', details);
-  });
-}
-
-/**
- * Changes a job only where it stands as it was read: of two processes that carry it out (one has lost the lease
- * and does not know it yet), one counts.
- *
- * @returns null where another one has changed it.
- */
-async function changed(
-  trx: Db,
-  row: ImportJobRow,
-  columns: Partial<ImportJobRow>,
-): Promise<ImportJobRow | null> {
-  const next = { ...columns, version: row.version + 1 };
-  const rows = await trx<ImportJobRow>('import_jobs')
-    .where({ id: row.id, version: row.version })
-    .update(next);
-  return rows === 1 ? { ...row, ...next } : null;
-}
-
-async function note(
-  trx: Db,
-  row: ImportJobRow,
-  list: List,
-  action: string,
-  details: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  const { account_id: accountId, actor, public_id } = row;
-  await noteChange(trx, {
-    ...{ accountId, listId: list.id, actor, action },
-    details: { import: public_id, ...details },
-  });
 }
 
 /** What the command line would have to be told is no help to the client of an API. */

@@ -13,13 +13,17 @@ const gzipPiece = 2 * 1024;
  * The octets of a text file as UTF-8, without a byte order mark: gzip is told by its first octets and
  * unpacked, also of several members; UTF-16 with a byte order mark is turned into UTF-8.
  *
- * @throws Refused for what is no text by its first octets.
+ * @param mostOctets what a gzip file may unpack to.
+ * @throws Refused for what is no text by its first octets, and for what unpacks to too much.
  * @throws CutOff behind the last good octet of a gzip file that is cut off, or, of a damaged one, at most
  *   2 KB of the file before the damage.
  */
-export async function* textOctets(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+export async function* textOctets(
+  input: AsyncIterable<Buffer>,
+  mostOctets = Infinity,
+): AsyncGenerator<Buffer> {
   const packed = await peeked(input, 2);
-  const unpacked = packed.head.equals(Buffer.of(0x1f, 0x8b)) ? gunzipped(packed.all) : packed.all;
+  const unpacked = packed.head.equals(Buffer.of(0x1f, 0x8b)) ? gunzipped(packed.all, mostOctets) : packed.all;
   const { head, all } = await peeked(unpacked, 4);
   const encoding = encodingOf(head);
   if (encoding === 'utf-8') {
@@ -75,7 +79,7 @@ async function peeked(input: AsyncIterable<Buffer>, count: number) {
  * Written piece by piece, each taken out before the next one: where the file is cut off, Node's own stream
  * drops what it has unpacked and not given out yet.
  */
-async function* gunzipped(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* gunzipped(input: AsyncIterable<Buffer>, mostOctets: number): AsyncGenerator<Buffer> {
   const gunzip = createGunzip();
   let out: Buffer[] = [];
   let read = 0;
@@ -110,6 +114,7 @@ async function* gunzipped(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
         if (result instanceof Error || (isOver && piece.at(-1) !== 0)) throw damaged(read);
         read += piece.length;
         if (unpacked > Math.max(mostlyHarmless, read * mostUnpacked)) throw bomb();
+        if (unpacked > mostOctets) throw tooMuch(mostOctets);
       }
     }
     if (isOver) return;
@@ -128,6 +133,14 @@ const mostlyHarmless = 64 * 1024 * 1024; // octets
 
 function bomb(): Refused {
   return new Refused('archive', `The gzip file unpacks to more than ${mostUnpacked} times its size.`);
+}
+
+function tooMuch(mostOctets: number): Refused {
+  const most = Math.round(mostOctets / 1024 ** 2).toLocaleString('en-US');
+  return new Refused(
+    'archive',
+    `The gzip file unpacks to more than ${most} MB, which is the most that one upload may hold: split it.`,
+  );
 }
 
 function damaged(read: number): CutOff {

@@ -78,7 +78,8 @@ export async function* importOptOuts(
   }
 
   try {
-    for await (const chunk of untilCutOff(readRows(inPieces(textOctets(input)), options), onCutOff)) {
+    const octets = inPieces(textOctets(input, options.mostUnpacked));
+    for await (const chunk of untilCutOff(readRows(octets, options), onCutOff)) {
       layout = chunk.layout;
       lines = chunk.line;
       for (const read of chunk.reads) {

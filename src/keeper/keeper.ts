@@ -107,7 +107,7 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
       return hasMore;
     } catch (error) {
       // Then nothing works, and the round as a whole has failed.
-      if (error instanceof Unavailable) throw error;
+      if (error instanceof Unavailable && sweep.failsAlone !== true) throw error;
       if (!failing.has(sweep)) failing.set(sweep, now);
       dueAt.set(sweep, now + Math.max(sweepTroubleMs, sweep.everyMs));
       log.warn({ err: error, sweep: sweep.name }, 'a sweep of the keeper failed, and is tried again');

@@ -15,6 +15,8 @@ import { createImportSweep } from './import-sweep.js';
 export interface Sweep {
   readonly name: string;
   readonly everyMs: number;
+  /** It may find the database unavailable where the numbering does not, and must not hold that up then. */
+  readonly failsAlone?: true;
   /**
    * A bounded part of it, which takes some tens of milliseconds and can be broken off and repeated.
    *

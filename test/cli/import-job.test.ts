@@ -83,4 +83,17 @@ describe('signoff import-job', function () {
     assert.equal(none.code, 1);
     assert.match(none.stderr, /There is no import job/);
   });
+
+  it('ends one that waits, and starts again what was given up alone', async () => {
+    const { publicId } = await uploadText(database.db, list, 'dan@example.com\n');
+    const ended = await run('end', publicId, '--json');
+    assert.deepEqual([ended.code, ended.stderr], [0, '']);
+    assert.equal(ended.json<Told>().state, 'failed');
+    const again = await run('end', publicId);
+    assert.deepEqual([again.code, /is over/.test(again.stderr)], [1, true]);
+    const refused = await run('restart', publicId);
+    assert.deepEqual([refused.code, /Only an import that was given up/.test(refused.stderr)], [1, true]);
+    const none = await run('end', 'abcdefghjkmnpqrstuvw');
+    assert.match(none.stderr, /There is no import job/);
+  });
 });

@@ -75,6 +75,8 @@ function describeUsage(): void {
           'import',
           'import-job list',
           'import-job show',
+          'import-job end',
+          'import-job restart',
           'export',
         ],
       ];

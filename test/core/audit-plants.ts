@@ -2,6 +2,7 @@ import { rotateAccessKey } from '../../src/core/access-keys.js';
 import { createAttackRule } from '../../src/core/attack-rule.js';
 import { createAccount } from '../../src/core/accounts.js';
 import { md5Of, sha256Of } from '../../src/core/address.js';
+import { createCredential } from '../../src/core/credentials.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
 import { takeLease } from '../../src/core/leases.js';
 import { createList } from '../../src/core/lists.js';
@@ -55,6 +56,8 @@ export async function usedDatabase(): Promise<TestDatabase> {
   await createMailer(db, 2, { name: 'Stranger' }, { actor });
   await grantList(db, mailer, news, { actor });
   await rotateAccessKey(db, mailer, { actor, overlapMs: 0 });
+  const shop = { surface: 'mailgun', name: 'Shop', rights: ['read'] as const };
+  await createCredential(db, 1, { ...shop, lists: [news] }, { actor });
   await takeLease(db, 'keeper', 'test', 1000);
 
   await record(db, [
@@ -325,6 +328,17 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
         ...{ credential_id: 999, claimed_until: 0, created_at: 1000 },
         ...{ key_hash: Buffer.alloc(32), fingerprint: Buffer.alloc(32), claim: Buffer.alloc(16) },
       }),
+  ],
+  ['a credential for lists that are lost', ['credential'], (db) => db('credential_lists').delete()],
+  [
+    'a credential for all lists that names one',
+    ['credential'],
+    (db) => db('credentials').update({ for_all_lists: true }),
+  ],
+  [
+    'lists of no credential',
+    ['reference'],
+    (db) => db('credential_lists').insert({ credential_id: 999, list_id: 1 }),
   ],
   ['an import into no list', ['reference'], (db) => db('imports').insert({ ...importOfFile, list_id: 999 })],
   [

@@ -245,7 +245,8 @@ describe('An import job', () => {
     const poison = await uploadText(test.db, list, 'ann@example.com\n');
     const next = await uploadText(test.db, list, 'bob@example.com\n');
     const nothing = () => Promise.resolve();
-    for (let starts = 0; starts < 20; starts++) await (await openNextImport(test.db, nothing, 0))?.close();
+    // Whoever is killed closes nothing.
+    for (let starts = 0; starts < 20; starts++) await openNextImport(test.db, nothing, 0);
     assert.equal((await getImportJob(test.db, poison.id)).state, 'running');
     await carryOut(test.db);
     await carryOut(test.db);
