@@ -153,7 +153,7 @@ describe('An import job in trouble', () => {
     const others = await createList(test.db, id, { name: 'Others' }, { actor: 'test' });
     const large = await uploadText(test.db, list, csvOf(20_000));
     const sweep = createImportSweep();
-    const retention = { ipMs: null, tombstonesMs: null, historyMs: null };
+    const retention = { ipMs: 1e12, tombstonesMs: 1e12, historyMs: null };
     const round = () => sweep.run(test.db, Date.now(), retention);
     while ((await current(large)).taken === 0) await round();
     const small = await uploadText(test.db, others, csvOf(10, 'q'));
