@@ -24,8 +24,12 @@ export interface Scrubbed {
 /** How many refused lines are told. */
 const mostTold = 20;
 
-/** What waits to be asked about at once: some 40 MB with what is made of it. The list is read once a batch for SHA-256s. */
-const batchItems = 100_000;
+/**
+ * What waits to be asked about at once. For SHA-256s the list is read once a batch, so they come in as large ones
+ * as memory allows: some 40 MB with what is made of it.
+ */
+const batchItems = 20_000;
+const batchSha256s = 100_000;
 const batchOctets = 8 * 1024 * 1024;
 
 /** Lines that are read, and octets that are given, between two looks at what everyone else wants. */
@@ -67,8 +71,10 @@ export async function* scrub(
       scrubbed.items++;
       batch.texts.push(line + end);
       batch.ends.push(batch.items.push(...items));
+      if (items.some((item) => 'sha256' in item)) batch.sha256s++;
       batch.octets += line.length + end.length;
-      if (batch.items.length < batchItems && batch.octets < batchOctets) continue;
+      const others = batch.items.length - batch.sha256s;
+      if (others < batchItems && batch.sha256s < batchSha256s && batch.octets < batchOctets) continue;
       yield* settled(batch);
       batch = newBatch();
     }
@@ -101,11 +107,12 @@ interface Batch {
   readonly texts: string[];
   readonly items: Item[];
   readonly ends: number[];
+  sha256s: number;
   octets: number;
 }
 
 function newBatch(): Batch {
-  return { texts: [], items: [], ends: [], octets: 0 };
+  return { texts: [], items: [], ends: [], sha256s: 0, octets: 0 };
 }
 
 const bom = /^\u00EF\u00BB\u00BF/;
