@@ -27,6 +27,28 @@ export default tseslint.config(
     files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**/*.ts', 'test/run.ts', 'test/support/**/*.ts'],
     rules: { 'no-console': 'off' },
   },
+  // Runs in browsers.
+  {
+    files: ['public/**/*.js'],
+    languageOptions: {
+      sourceType: 'script',
+      globals: Object.fromEntries(
+        [
+          'document',
+          'window',
+          'navigator',
+          'location',
+          'fetch',
+          'setTimeout',
+          'clearTimeout',
+          'FormData',
+          'URLSearchParams',
+          'DOMParser',
+          'AbortController',
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
   {
     files: ['**/*.js'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { consoleRoutes } from './console/index.js';
 import type { Deps } from './deps.js';
 import { download } from './download/download.js';
 import { scrub } from './download/scrub.js';
@@ -58,6 +59,9 @@ export function createApp(deps: Deps): Express {
   app.all('/l/:id/scrub', machine(deps, scrub(deps)));
   app.all('/o/:id/pixel.gif', machine(deps, pixel(deps, signed)));
   app.all('/o/:id/notify', machine(deps, server(deps, signed)));
+
+  // List owners and mailers, in a browser: src/console/routes.ts
+  app.use(consoleRoutes(deps));
 
   // Programs, by our own API and by the vendors'
   for (const surface of surfaces) app.use(surface.routes(deps));

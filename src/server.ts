@@ -15,6 +15,7 @@ try {
   const log = createLog(config.logLevel);
   const service = await startService(config, log);
   if (service.demo !== null) process.stdout.write(demoText(service.deps.baseUrl, service.demo));
+  if (service.setUpLink !== null) process.stdout.write(setUpText(service.setUpLink));
 
   const stop = (signal: NodeJS.Signals) => {
     if (service.deps.state.isStopping) return;
@@ -60,6 +61,15 @@ A demo list is ready. Try:
   The scrub of a file   curl -H 'Authorization: Bearer ${accessKey}' -F file=@FILE '${links.scrub}?return=white'
 
 The access key is shown only this once.
+
+`;
+}
+
+function setUpText(link: string): string {
+  return `
+The console has no admin yet. Make the first one here, within a day, once:
+
+  ${link}
 
 `;
 }

@@ -8,6 +8,7 @@ import { createApp } from './app.js';
 import type { Config } from './config.js';
 import { createAttackRule, type AttackRule } from './core/attack-rule.js';
 import { createDemo, type Demo } from './core/demo.js';
+import { createSetUpLink } from './core/first-admin.js';
 import { refuseHalfRestored } from './core/half-restored.js';
 import { createLinkOpener } from './core/link-opener.js';
 import { createListCache } from './core/list-cache.js';
@@ -34,6 +35,8 @@ export interface Service {
   readonly metricsPort: number | null;
   /** Made on this start, since the database was empty; never in production. */
   readonly demo: Demo | null;
+  /** Where the first admin is made; null where there is one. */
+  readonly setUpLink: string | null;
   /**
    * No accepted request is dropped: the listener closes first, requests under way are answered, and the
    * recorder and the database close only after them. Downloads that outlast STOP_SECONDS are cut off.
@@ -57,7 +60,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await prepareDatabase(config, log, db, secret);
     const port = await listen(config, server);
     const node = `${hostname().slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`;
-    const startedKeeper = startKeeper(db, log, node, config.retention);
+    const post = { settings: config.mail, secret, log };
+    const startedKeeper = startKeeper(db, log, node, config.retention, post);
     keeper = startedKeeper;
     attackRule = createAttackRule(db, {
       recipients: config.attackRecipients,
@@ -81,6 +85,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const metricsPort = metrics === null ? null : await listenForMetrics(config, metrics);
     // Last, since its key is shown only once: a start that fails must not use it up.
     const demo = config.production ? null : await createDemo(db);
+    const setUpToken = await createSetUpLink(db);
     log.info({ host: config.host, port, base_url: deps.baseUrl }, 'listening');
     return {
       deps,
@@ -88,6 +93,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       port,
       metricsPort,
       demo,
+      setUpLink: setUpToken === null ? null : `${deps.baseUrl}/console/set-up/${setUpToken}`,
       stop: () => stop(deps, startedKeeper, server, metrics),
     };
   } catch (error) {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { projectPath } from '../src/paths.js';
 
-const doors = ['opt-out', 'download', 'api', 'vendors', 'keeper', 'cli'];
+const doors = ['opt-out', 'download', 'api', 'vendors', 'console', 'keeper', 'cli'];
 
 /** What each part of src/ may import from: doors → http, core → db; a door knows no other door. */
 const mayImport: Record<string, readonly string[]> = {

@@ -16,6 +16,7 @@ export const countedDoors = [
   'undo',
   'reason',
   'api',
+  'console',
   'other',
 ] as const;
 export type CountedDoor = (typeof countedDoors)[number];

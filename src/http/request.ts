@@ -48,16 +48,25 @@ export async function readBody(req: IncomingMessage, limit: number): Promise<Buf
   });
 }
 
-const formLimit = 16 * 1024; // octets
-const mostFields = 50;
+/** How much a form may hold. */
+export interface FormLimits {
+  readonly octets: number;
+  readonly fields: number;
+}
+
+/** What anybody may send. */
+const publicForm: FormLimits = { octets: 16 * 1024, fields: 50 };
 
 /**
- * Reads a form, urlencoded or multipart (RFC 8058 allows both); of at most 16 KB and 50 fields. Files
- * are passed over.
+ * Reads a form, urlencoded or multipart (RFC 8058 allows both). Files are passed over.
  *
+ * @param limits at most 16 KB and 50 fields, unless it is said otherwise.
  * @throws HttpError as `readBody`, 415 for another type, 400 for what is no such form.
  */
-export async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
+export async function readForm(
+  req: IncomingMessage,
+  limits: FormLimits = publicForm,
+): Promise<URLSearchParams> {
   const type = mediaTypeOf(req);
   if (type !== 'multipart/form-data' && type !== 'application/x-www-form-urlencoded') {
     throw new HttpError(
@@ -66,23 +75,26 @@ export async function readForm(req: IncomingMessage): Promise<URLSearchParams> {
       'Send the form as application/x-www-form-urlencoded or multipart/form-data.',
     );
   }
-  const body = await readBody(req, formLimit);
+  const body = await readBody(req, limits.octets);
   const form =
     type === 'multipart/form-data'
-      ? await readMultipart(req.headers['content-type'] ?? '', body)
+      ? await readMultipart(req.headers['content-type'] ?? '', body, limits)
       : new URLSearchParams(body.toString('utf8'));
-  if (form.size > mostFields) throw new HttpError(400, 'too-many-fields', 'The form has too many fields.');
+  if (form.size > limits.fields) throw new HttpError(400, 'too-many-fields', 'The form has too many fields.');
   return form;
 }
 
-function readMultipart(contentType: string, body: Buffer): Promise<URLSearchParams> {
+function readMultipart(contentType: string, body: Buffer, limits: FormLimits): Promise<URLSearchParams> {
   return new Promise((resolve, reject) => {
     const malformed = () => reject(new HttpError(400, 'incomplete', 'The form is broken, or broke off.'));
     const form = new URLSearchParams();
     try {
       const reader = new Busboy({
         headers: { 'content-type': contentType },
-        limits: { fields: mostFields + 1, parts: mostFields + 10, fieldNameSize: 100, fieldSize: formLimit },
+        limits: {
+          ...{ fields: limits.fields + 1, parts: limits.fields + 10 },
+          ...{ fieldNameSize: 100, fieldSize: limits.octets },
+        },
       });
       reader.on('field', (name: string, value: string) => form.append(name, value));
       reader.on('file', (_name: string, file: NodeJS.ReadableStream) => {

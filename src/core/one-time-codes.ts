@@ -1,0 +1,107 @@
+import { Secret, TOTP } from 'otpauth';
+import type { Db } from '../db/connect.js';
+import { Invalid } from '../errors.js';
+import { seal, sealingKey, unseal } from './sealed.js';
+import { noteOfUser, type User, type UserRow } from './users.js';
+
+/** Of a code's time: seconds, as all programs have it (RFC 6238). */
+const period = 30;
+/** How many steps the clock of a telephone may be off, to either side. */
+const tolerance = 1;
+
+/** A secret that is shown to its user and not yet in use. */
+export interface NewSecret {
+  /** Base32, as programs take it where they cannot scan. */
+  readonly secret: string;
+  /** `otpauth://…`, for the QR code. */
+  readonly uri: string;
+}
+
+export function newSecret(user: User): NewSecret {
+  return secretOf(user, new Secret({ size: 20 }).base32);
+}
+
+/** The same of a secret that was shown before. */
+export function secretOf(user: User, secret: string): NewSecret {
+  const totp = totpOf(user, secret);
+  return { secret, uri: totp.toString() };
+}
+
+/**
+ * Asks for codes from now on.
+ *
+ * @param code of the new secret, so that nobody locks himself out with one that was not scanned.
+ * @throws Invalid `wrong` for the code.
+ */
+export async function switchOnCodes(
+  db: Db,
+  installationSecret: string,
+  user: User,
+  { secret, code }: { secret: string; code: string },
+  { actor, now = Date.now() }: { actor: string; now?: number },
+): Promise<void> {
+  const step = stepOf(user, checkBase32(secret), code, now);
+  if (step === null) throw wrongCode();
+  const sealed = seal(keyFor(installationSecret, user), Buffer.from(secret));
+  await db.transaction(async (trx) => {
+    await trx('users').where({ id: user.id }).update({ totp_secret: sealed, totp_step: step });
+    await noteOfUser(trx, user, actor, 'user.codes-on');
+  });
+}
+
+export async function switchOffCodes(db: Db, user: User, { actor }: { actor: string }): Promise<void> {
+  await db.transaction(async (trx) => {
+    await trx('users').where({ id: user.id }).update({ totp_secret: null, totp_step: 0 });
+    await noteOfUser(trx, user, actor, 'user.codes-off');
+  });
+}
+
+/**
+ * Takes a code: each opens once (RFC 6238, section 5.2), also where two come at the same time.
+ *
+ * @throws Invalid `wrong`.
+ */
+export async function takeCode(
+  db: Db,
+  installationSecret: string,
+  user: User,
+  code: string,
+  now = Date.now(),
+): Promise<void> {
+  const row = await db<UserRow>('users').where({ id: user.id }).first('totp_secret');
+  const secret = row?.totp_secret == null ? null : unseal(keyFor(installationSecret, user), row.totp_secret);
+  if (secret === null) throw wrongCode();
+  const step = stepOf(user, secret.toString(), code, now);
+  if (step === null) throw wrongCode();
+  const taken = await db('users')
+    .where({ id: user.id })
+    .where('totp_step', '<', step)
+    .update({ totp_step: step });
+  if (taken === 0) throw wrongCode();
+}
+
+/** @returns the time step whose code it is; null where it is of none that counts now. */
+function stepOf(user: User, secret: string, code: string, now: number): number | null {
+  const token = code.replace(/[\s-]/g, '');
+  if (!/^\d{6}$/.test(token)) return null;
+  const delta = totpOf(user, secret).validate({ token, timestamp: now, window: tolerance });
+  return delta === null ? null : Math.floor(now / 1000 / period) + delta;
+}
+
+function totpOf(user: User, secret: string): TOTP {
+  return new TOTP({ issuer: 'Signoff', label: user.email, period, secret: Secret.fromBase32(secret) });
+}
+
+function checkBase32(secret: string): string {
+  if (/^[A-Z2-7]{32}$/.test(secret)) return secret;
+  throw new Invalid('secret', 'malformed', 'secret is not one that was shown');
+}
+
+function wrongCode(): Invalid {
+  return new Invalid('code', 'wrong', 'code is not the one that counts now');
+}
+
+/** Of the user: a secret that was copied from another one does not open. */
+function keyFor(installationSecret: string, { id }: User): Buffer {
+  return sealingKey(installationSecret, 'one-time codes of a user', String(id));
+}

@@ -1,0 +1,100 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Db } from '../db/connect.js';
+import { getUser, type User } from './users.js';
+
+/**
+ * Links, and steps between two pages, that are good for once and for a while.
+ *
+ * `set-up`: makes the first admin. `invitation`: somebody's first password. `password`: a forgotten one.
+ * `code`: the password was right, and the one-time code is missing.
+ */
+export const linkLifetimes = {
+  'set-up': 24 * 3_600_000,
+  invitation: 7 * 24 * 3_600_000,
+  password: 3_600_000,
+  code: 10 * 60_000,
+} as const;
+export type LinkPurpose = keyof typeof linkLifetimes;
+
+interface LinkRow {
+  token_hash: Buffer;
+  purpose: LinkPurpose;
+  user_id: number | null;
+  created_at: number;
+  expires_at: number;
+}
+
+/** Of one user and purpose: who asks for more gets the oldest taken away. */
+const mostStanding = 5;
+
+/** 256 random bits. */
+const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
+
+/** @returns the token, which is kept hashed and cannot be told again. */
+export async function createLink(db: Db, purpose: LinkPurpose, user: User | null): Promise<string> {
+  const token = randomBytes(32).toString('base64url');
+  const now = Date.now();
+  await db.transaction(async (trx) => {
+    const standing = await trx<LinkRow>('one_time_links')
+      .where({ purpose, user_id: user?.id ?? null })
+      .orderBy('created_at', 'desc')
+      .offset(mostStanding - 1)
+      .limit(100)
+      .select('token_hash');
+    for (const { token_hash } of standing) await trx('one_time_links').where({ token_hash }).delete();
+    await trx('one_time_links').insert({
+      token_hash: hashOf(token),
+      purpose,
+      user_id: user?.id ?? null,
+      created_at: now,
+      expires_at: now + linkLifetimes[purpose],
+    });
+  });
+  return token;
+}
+
+/** Whether a link would still open, and for whom; it stays as it is. */
+export async function findLink(
+  db: Db,
+  purpose: LinkPurpose,
+  token: string,
+): Promise<{ user: User | null } | null> {
+  if (!tokenPattern.test(token)) return null;
+  const row = await db<LinkRow>('one_time_links')
+    .where({ token_hash: hashOf(token), purpose })
+    .where('expires_at', '>', Date.now())
+    .first('user_id');
+  if (row === undefined) return null;
+  if (row.user_id === null) return { user: null };
+  const user = await getUser(db, row.user_id);
+  return user.endedAt === null ? { user } : null;
+}
+
+/**
+ * Uses a link up. Belongs in the transaction of what it is used for, so that it stays good where that fails.
+ *
+ * @returns whether it was there to be used: of two that come at once, one.
+ */
+export async function useLink(trx: Db, purpose: LinkPurpose, token: string): Promise<boolean> {
+  if (!tokenPattern.test(token)) return false;
+  const used = await trx('one_time_links')
+    .where({ token_hash: hashOf(token), purpose })
+    .where('expires_at', '>', Date.now())
+    .delete();
+  return used > 0;
+}
+
+/** @returns whether there may be more. */
+export async function forgetLinks(db: Db, now: number, limit = 500): Promise<boolean> {
+  const old = (await db('one_time_links')
+    .where('expires_at', '<=', now)
+    .orderBy('expires_at')
+    .limit(limit)
+    .pluck('token_hash')) as Buffer[];
+  for (const token_hash of old) await db('one_time_links').where({ token_hash }).delete();
+  return old.length === limit;
+}
+
+function hashOf(token: string): Buffer {
+  return createHash('sha256').update(`signoff link ${token}`).digest();
+}
