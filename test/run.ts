@@ -21,15 +21,27 @@ const isCi = process.env.CI === 'true';
 /** How long Mocha may live on after its last test: what still holds it open then was left behind. */
 const lingerLimitMs = 60_000;
 
-/** What comes to no database, or to both by itself: once is enough. */
-const runOnce = [
-  ...['views/**', 'bench.test.ts', 'structure.test.ts', 'versions.test.ts', 'config.test.ts'],
-  ...['cli/usage.test.ts', 'core/address*.test.ts'],
-  ...['core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts', 'core/thank-you.test.ts'],
-  ...['core/import-dates.test.ts', 'core/import-rows.test.ts', 'core/sorted-lines.test.ts'],
-  ...['core/time-zone.test.ts', 'http/client-address.test.ts', 'http/locale.test.ts', 'http/request.test.ts'],
-  ...['http/zip.test.ts', 'http/upload.test.ts', 'api/page.test.ts', 'api/openapi.test.ts'],
-];
+/**
+ * What runs on one engine alone, where both are tested: what comes to no database or to both by itself, and the
+ * words and files of commands whose work core/ tests on both. Shared out so that both runs take as long.
+ */
+const runOnce: Readonly<Record<string, readonly string[]>> = {
+  sqlite: [
+    ...['views/**', 'bench.test.ts', 'structure.test.ts', 'versions.test.ts', 'config.test.ts'],
+    ...['core/address*.test.ts', 'core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts'],
+    ...['core/thank-you.test.ts', 'core/import-dates.test.ts', 'core/import-rows.test.ts'],
+    ...['core/sorted-lines.test.ts', 'core/time-zone.test.ts', 'http/client-address.test.ts'],
+    ...['http/locale.test.ts', 'http/request.test.ts', 'http/zip.test.ts', 'http/upload.test.ts'],
+    ...['api/page.test.ts', 'api/openapi.test.ts', 'cli/usage.test.ts', 'cli/global-list.test.ts'],
+    ...['console/texts.test.ts', 'console/accessibility.test.ts', 'console/browser.test.ts'],
+    ...['cli/refusals.test.ts', 'cli/backup-damaged.test.ts', 'cli/backup-files.test.ts', 'cli/links.test.ts'],
+  ],
+  mysql: [
+    ...['cli/account-settings.test.ts', 'cli/attacks.test.ts', 'cli/credentials.test.ts'],
+    ...['cli/import-job.test.ts', 'cli/links-mint*.test.ts', 'cli/removals.test.ts'],
+    ...['console/matrix.test.ts'],
+  ],
+};
 
 const running = new Set<ChildProcess>();
 /** Of the databases and files, but for those of tests of crashes: they stand on a disk. */
@@ -41,8 +53,9 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130));
 
-const { engines, isFast, mochaArguments } = readArguments(process.argv.slice(2));
+const { enginesAsked, isFast, mochaArguments } = readArguments(process.argv.slice(2));
 const totals: Totals = { passed: 0, failed: [], skipped: [] };
+const engines = enginesAsked.filter(isHere);
 /** What the second run has printed. */
 const later: string[] = [];
 if (!isFast) await Promise.all(['typecheck', 'lint', 'build'].map(checkSources));
@@ -70,8 +83,15 @@ function readArguments(given: string[]) {
     console.error('--only takes sqlite or mysql');
     process.exit(2);
   }
-  const engines = engine === undefined ? ['sqlite', 'mysql'] : [engine];
-  return { engines, isFast, mochaArguments: rest.filter((argument) => argument !== '--fast') };
+  const enginesAsked = engine === undefined ? ['sqlite', 'mysql'] : [engine];
+  return { enginesAsked, isFast, mochaArguments: rest.filter((argument) => argument !== '--fast') };
+}
+
+function isHere(engine: string): boolean {
+  if (engine === 'sqlite' || process.env.SIGNOFF_TEST_MYSQL_URL || hasDatabaseServer()) return true;
+  const reason = 'no MariaDB or MySQL server here; npm run test:setup installs one';
+  totals.skipped.push({ title: 'every test on MariaDB or MySQL', reason });
+  return false;
 }
 
 /** Runs a script of package.json, and shows what it says where it fails. */
@@ -87,11 +107,6 @@ async function checkSources(script: string): Promise<void> {
 async function testOnMysql(): Promise<void> {
   const given = process.env.SIGNOFF_TEST_MYSQL_URL;
   if (given) return testOn('mysql', { SIGNOFF_TEST_MYSQL_URL: given });
-  if (!hasDatabaseServer()) {
-    const reason = 'no MariaDB or MySQL server here; npm run test:setup installs one';
-    totals.skipped.push({ title: 'every test on MariaDB or MySQL', reason });
-    return;
-  }
   let database: PrivateDatabase;
   try {
     database = await startPrivateDatabase([], place);
@@ -158,17 +173,19 @@ function isBuilt(): boolean {
   return !isFast && !totals.failed.includes('npm run build');
 }
 
-/** Mocha with the settings of .mocharc.json; all tests, where none are named. */
+/** Mocha with the settings of .mocharc.json; all tests of this engine, where none are named. */
 function mochaCommand(engine: string): string[] {
   const namesSpecs = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
+  const elsewhere = engines.filter((other) => other !== engine).flatMap((other) => runOnce[other] ?? []);
   return [
     '--import=tsx',
     path.join(root, 'node_modules/mocha/bin/mocha.js'),
     ...['--reporter', path.join(root, 'test/support/reporter.ts')],
     ...(isCi ? ['--forbid-only'] : []),
     ...mochaArguments,
-    ...(engines[0] === engine ? [] : runOnce.flatMap((pattern) => ['--ignore', `test/${pattern}`])),
-    ...(namesSpecs ? [] : ['test/**/*.test.ts']),
+    ...(namesSpecs
+      ? []
+      : [...elsewhere.flatMap((pattern) => ['--ignore', `test/${pattern}`]), 'test/**/*.test.ts']),
   ];
 }
 

@@ -58,7 +58,7 @@ export function createImportSweep(): Sweep {
 
   return {
     name: 'imports',
-    everyMs: 1000,
+    everyMs: 100,
     failsAlone: true,
     async run(db: Db) {
       // One of its own: a full queue of the service's is no reason to turn recipients away, nor they one to stop.

@@ -6,7 +6,7 @@ import type { List } from '../../src/core/lists.js';
 import { addTags } from '../../src/core/tags.js';
 import { optOutOf, plant, rowKinds } from '../support/core.js';
 import { makeList, startTestService, until, type TestService } from '../support/service.js';
-import { clientOf, problemIn, send, type Client } from './client.js';
+import { clientOf, clientOfList, problemIn, send, type Client } from './client.js';
 
 interface Checked {
   results: { may_mail: boolean; suppressed_by: string[]; error?: { code: string; detail: string } }[];
@@ -26,9 +26,7 @@ describe("The API's check", () => {
   });
   after(() => service.close());
   beforeEach(async () => {
-    list = await makeList(service);
-    await addTags(service.deps.db, list.id, ['offers']);
-    call = await clientOf(service, { rights: ['read'], lists: [list] });
+    ({ list, call } = await clientOfList(service, 'read'));
   });
 
   const record = (email: string, more = {}, on = list) =>

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import request, { type Response, type Test } from 'supertest';
 import { createCredential, type NewCredential } from '../../src/core/credentials.js';
+import type { List } from '../../src/core/lists.js';
+import { addTags } from '../../src/core/tags.js';
 import { checkAnswer } from './document.js';
-import type { TestService } from '../support/service.js';
+import { makeList, type TestService } from '../support/service.js';
 import type { ProblemDocument } from '../../src/api/problems.js';
 
 type Method = 'get' | 'head' | 'options' | 'post' | 'put' | 'patch' | 'delete';
@@ -38,6 +40,16 @@ export async function clientOf(
   const call = (method: Method, path: string, options: CallOptions = {}) =>
     checked(send(service, method, path, options).set('Authorization', `Bearer ${key}`));
   return Object.assign(call, { key, credentialId: credential.id });
+}
+
+/** A list of a test's own, which has the tag "offers", and a client that may come to no other. */
+export async function clientOfList(
+  service: TestService,
+  ...rights: NewCredential['rights']
+): Promise<{ list: List; call: Client }> {
+  const list = await makeList(service);
+  await addTags(service.deps.db, list.id, ['offers']);
+  return { list, call: await clientOf(service, { rights, lists: [list] }) };
 }
 
 /** Without a key. */

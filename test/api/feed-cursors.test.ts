@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { md5Of } from '../../src/core/address.js';
 import type { List } from '../../src/core/lists.js';
-import { addTags } from '../../src/core/tags.js';
 import { optOutOf } from '../support/core.js';
 import { makeList, startTestService, untilNumbered, type TestService } from '../support/service.js';
-import { clientOf, problemIn, send, type Client } from './client.js';
+import { clientOf, clientOfList, problemIn, send, type Client } from './client.js';
 import type { FeedPage } from './follower.js';
 
 const md5 = (text: string) => md5Of(text).toString('hex');
@@ -19,9 +18,7 @@ describe("The API's feed, asked for a page,", () => {
   });
   after(() => service.close());
   beforeEach(async () => {
-    list = await makeList(service);
-    await addTags(service.deps.db, list.id, ['offers']);
-    call = await clientOf(service, { rights: ['read'], lists: [list] });
+    ({ list, call } = await clientOfList(service, 'read'));
     path = `/lists/${list.publicId}/feed`;
   });
 

@@ -5,10 +5,9 @@ import { md5Of, sha256Of } from '../../src/core/address.js';
 import { setGlobalList } from '../../src/core/global-list.js';
 import type { List } from '../../src/core/lists.js';
 import { removeOptOuts } from '../../src/core/opt-outs.js';
-import { addTags } from '../../src/core/tags.js';
 import { optOutOf, plant, rowKinds } from '../support/core.js';
 import { makeList, startTestService, untilNumbered, type TestService } from '../support/service.js';
-import { clientOf, problemIn, type Client } from './client.js';
+import { clientOf, clientOfList, problemIn, type Client } from './client.js';
 import { followerOf, type FeedPage } from './follower.js';
 
 const md5 = (text: string) => md5Of(text).toString('hex');
@@ -24,9 +23,7 @@ describe("The API's feed", () => {
   });
   after(() => service.close());
   beforeEach(async () => {
-    list = await makeList(service);
-    await addTags(service.deps.db, list.id, ['offers']);
-    call = await clientOf(service, { rights: ['read'], lists: [list] });
+    ({ list, call } = await clientOfList(service, 'read'));
     path = `/lists/${list.publicId}/feed`;
   });
 

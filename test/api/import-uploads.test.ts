@@ -1,50 +1,18 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
-import request, { type Response, type Test } from 'supertest';
-import { isSuppressed } from '../../src/core/suppressed.js';
-import type { List } from '../../src/core/lists.js';
-import { addTags } from '../../src/core/tags.js';
-import { makeList, startTestService, until, type TestService } from '../support/service.js';
-import { checked, clientOf, problemIn, type Client } from './client.js';
-
-interface Import {
-  id: string;
-  finished_at: string | null;
-}
+import { startTestService, until, type TestService } from '../support/service.js';
+import { checked, problemIn } from './client.js';
+import { startImporting, type Import } from './importing.js';
 
 describe("An upload to the API's imports", () => {
   let service: TestService;
-  let list: List;
-  let call: Client;
-  let path: string;
   before(async () => {
     service = await startTestService();
   });
   after(() => service.close());
-  beforeEach(async () => {
-    list = await makeList(service);
-    await addTags(service.deps.db, list.id, ['offers']);
-    call = await clientOf(service, { rights: ['read', 'record'], lists: [list] });
-    path = `/lists/${list.publicId}/imports`;
-  });
-
-  const post = (query = '', key = call.key): Test =>
-    request(service.url).post(`/api/v1${path}${query}`).set('Authorization', `Bearer ${key}`);
-  const upload = (
-    text: string | Buffer,
-    query = '',
-    type = 'text/csv',
-    headers: Record<string, string> = {},
-  ) => checked(post(query).set('Content-Type', type).set(headers).send(text));
-  const isOut = (email: string) => isSuppressed(service.deps.db, list.id, email);
-  const over = (answer: Response) =>
-    until('the import is over', async () => {
-      const asked = await call('get', `${path}/${(answer.body as Import).id}`);
-      return (asked.body as Import).finished_at !== null;
-    });
-  const listed = async () => ((await call('get', path)).body as { imports: Import[] }).imports;
 
   it('make one import of the same file under the same key, and none of another file', async () => {
+    const { isOut, listed, over, upload } = await startImporting(service);
     const key = { 'Idempotency-Key': '"of-today"' };
     const first = await upload('ann@example.com\n', '', 'text/plain', key);
     const again = await upload('ann@example.com\n', '', 'text/plain', key);
@@ -70,6 +38,7 @@ describe("An upload to the API's imports", () => {
   });
 
   it('make one import of the same upload that comes several times at once', async () => {
+    const { listed, upload } = await startImporting(service);
     const headers = { 'Idempotency-Key': 'at-once' };
     const answers = await Promise.all(
       Array.from({ length: 5 }, () => upload('ann@example.com\n', '', 'text/plain', headers)),
@@ -82,6 +51,7 @@ describe("An upload to the API's imports", () => {
   });
 
   it('leave nothing of an upload that broke off', async () => {
+    const { call, isOut, listed, path } = await startImporting(service);
     const { port } = new URL(service.url);
     const socket = connect(Number(port), '127.0.0.1');
     socket.write(
@@ -95,6 +65,7 @@ describe("An upload to the API's imports", () => {
   });
 
   it('refuse what cannot be a file, and parameters that do not pass', async () => {
+    const { listed, post, upload } = await startImporting(service);
     const csv = 'ann@example.com\n';
     problemIn(await upload('{}', '', 'application/json'), 'unsupported-media-type');
     problemIn(await upload(csv, '', 'text/csv; charset=latin1'), 'unsupported-media-type');

@@ -1,28 +1,12 @@
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import request, { type Response, type Test } from 'supertest';
+import type { Response } from 'supertest';
 import { md5Of, sha256Of } from '../../src/core/address.js';
-import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
-import type { List } from '../../src/core/lists.js';
-import { addTags, findTags } from '../../src/core/tags.js';
-import { makeList, startTestService, until, type TestService } from '../support/service.js';
-import { checked, clientOf, problemIn, send, type Client } from './client.js';
-
-interface Import {
-  id: string;
-  state: string;
-  format: string | null;
-  file_name: string | null;
-  octets: number;
-  tag: string;
-  lines: number;
-  taken: number;
-  refused: number;
-  warnings: Record<string, number>;
-  failure: { code: string; detail: string } | null;
-  credential_id: number | null;
-  finished_at: string | null;
-}
+import { findOptOuts } from '../../src/core/suppressed.js';
+import { findTags } from '../../src/core/tags.js';
+import { makeList, startTestService, type TestService } from '../support/service.js';
+import { checked, clientOf, problemIn, send } from './client.js';
+import { startImporting, type Import } from './importing.js';
 
 interface Refused {
   refused: { line: number; reason: string; detail: string; text: string | null }[];
@@ -30,48 +14,13 @@ interface Refused {
 
 describe("The API's imports", () => {
   let service: TestService;
-  let list: List;
-  let call: Client;
-  let path: string;
   before(async () => {
     service = await startTestService();
   });
   after(() => service.close());
-  beforeEach(async () => {
-    list = await makeList(service);
-    await addTags(service.deps.db, list.id, ['offers']);
-    call = await clientOf(service, { rights: ['read', 'record'], lists: [list] });
-    path = `/lists/${list.publicId}/imports`;
-  });
-
-  const post = (query = '', key = call.key): Test =>
-    request(service.url).post(`/api/v1${path}${query}`).set('Authorization', `Bearer ${key}`);
-  const upload = (
-    text: string | Buffer,
-    query = '',
-    type = 'text/csv',
-    headers: Record<string, string> = {},
-  ) => checked(post(query).set('Content-Type', type).set(headers).send(text));
-  const isOut = (email: string, tag?: string) =>
-    isSuppressed(service.deps.db, list.id, email, tag === undefined ? {} : { tag });
-
-  async function over(answer: Response): Promise<Import> {
-    assert.equal(answer.status, 202, answer.text);
-    const { id } = answer.body as Import;
-    assert.equal(answer.headers.location, `http://signoff.test/api/v1${path}/${id}`);
-    let found: Import | undefined;
-    await until('the import is over', async () => {
-      const asked = await call('get', `${path}/${id}`);
-      assert.equal(asked.status, 200, asked.text);
-      found = asked.body as Import;
-      return found.finished_at !== null;
-    });
-    assert.ok(found);
-    return found;
-  }
-  const listed = async () => ((await call('get', path)).body as { imports: Import[] }).imports;
 
   it('take a CSV, tell at once where it is, and record what it holds', async () => {
+    const { call, isOut, list, over, upload } = await startImporting(service);
     const csv = 'email,tag,created_at\nAnn@Example.com,offers,2024-02-29T12:00:00Z\nbob@example.com,,\n';
     const answer = await upload(csv);
     const { state, octets, taken, tag, credential_id } = answer.body as Import;
@@ -95,6 +44,7 @@ describe("The API's imports", () => {
   });
 
   it('come as text, as gzip, in UTF-16, and as the file of a form', async () => {
+    const { isOut, over, post, upload } = await startImporting(service);
     const utf16 = Buffer.from('\ufeffutf16@example.com\n', 'utf16le');
     const uploads: [string, Promise<Response>][] = [
       ['text@example.com', upload('text@example.com\n', '', 'text/plain; charset=utf-8')],
@@ -112,6 +62,7 @@ describe("The API's imports", () => {
   });
 
   it('are read as they are said to be: format, columns, tags', async () => {
+    const { isOut, list, over, upload } = await startImporting(service);
     const { db } = service.deps;
     const email = 'ann@example.com';
     await over(await upload(`${md5Of(email).toString('hex')}\n`, '?format=md5&tag=offers', 'text/plain'));
@@ -139,6 +90,7 @@ describe("The API's imports", () => {
   });
 
   it('tell the rows that they refuse, page by page, with their lines, reasons and texts', async () => {
+    const { call, over, path, upload } = await startImporting(service);
     const wrong = Array.from({ length: 5 }, (_, i) => `nobody ${i} ü`);
     const lines = ['ann@example.com', ...wrong, 'f'.repeat(40), 'bob@example.com'];
     const done = await over(await upload(lines.join('\n'), '', 'text/plain'));
@@ -165,6 +117,7 @@ describe("The API's imports", () => {
   });
 
   it('say why one has failed', async () => {
+    const { isOut, over, upload } = await startImporting(service);
     const cut = await over(
       await upload(gzipSync('ann@example.com\n'.repeat(1000)).subarray(0, -12), '', 'application/gzip'),
     );
@@ -177,6 +130,7 @@ describe("The API's imports", () => {
   });
 
   it('are listed newest first, in pages', async () => {
+    const { call, listed, over, path, upload } = await startImporting(service);
     const ids: string[] = [];
     for (const email of ['a@example.com', 'b@example.com', 'c@example.com']) {
       ids.unshift((await over(await upload(`${email}\n`, '', 'text/plain'))).id);
@@ -197,6 +151,7 @@ describe("The API's imports", () => {
   });
 
   it('are found by nobody else, and need the right to record or to read', async () => {
+    const { call, over, path, upload } = await startImporting(service);
     const { id } = await over(await upload('ann@example.com\n', '', 'text/plain'));
     const other = await makeList(service);
     const everything = await clientOf(service);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { md5Of } from '../../src/core/address.js';
 import { findKeyHolder } from '../../src/core/access-keys.js';
 import { findList } from '../../src/core/lists.js';
 import { connect, type Db } from '../../src/db/connect.js';
+import { sqlitePath } from '../../src/db/sqlite.js';
 import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
 import { emptyFolder, environmentOf, signoff, type Ran } from './signoff.js';
 
@@ -42,6 +43,13 @@ describe('The command signoff, from an empty database to an audit', function () 
     assert.equal(ran.stderr, '');
     return ran;
   };
+
+  it('says what to run where there are no tables yet, and makes none', async () => {
+    const ran = await run('list', 'list');
+    assert.equal(ran.code, 1);
+    assert.match(ran.stderr, /^This database has no tables yet: run signoff migrate first\.$/m);
+    if (database.url.startsWith('sqlite:')) assert.equal(existsSync(sqlitePath(database.url)), false);
+  });
 
   it('makes the tables, once', async () => {
     assert.match((await done('migrate')).stdout, /0001-the-core/);

@@ -9,7 +9,6 @@ import { createAccount } from '../../src/core/accounts.js';
 import { createList } from '../../src/core/lists.js';
 import { createMailer } from '../../src/core/mailers.js';
 import { migratedDatabase, type TestDatabase } from '../support/core.js';
-import { freshDatabaseUrl } from '../support/engine.js';
 import { emptyFolder, environmentOf, signoff } from './signoff.js';
 
 const actor = 'test';
@@ -83,15 +82,6 @@ describe('What the command signoff refuses', function () {
 
 describe('A database that the command signoff cannot use', function () {
   this.timeout(120_000);
-
-  it('has no tables yet: it says what to run, and makes nothing', async () => {
-    const empty = await freshDatabaseUrl();
-    const ran = await signoff(environmentOf(empty.url), ['list', 'list']);
-    assert.equal(ran.code, 1);
-    assert.match(ran.stderr, /^This database has no tables yet: run signoff migrate first\.$/m);
-    if (empty.url.startsWith('sqlite:')) assert.equal(existsSync(empty.url.slice('sqlite://'.length)), false);
-    await empty.drop();
-  });
 
   it('is away: it says so in a sentence', async () => {
     const ran = await signoff(environmentOf('mysql://signoff:secret@127.0.0.1:1/signoff'), ['list', 'list']);

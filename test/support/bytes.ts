@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import path from 'node:path';
+import process from 'node:process';
 import { describeTables, readRows } from '../../src/db/tables.js';
 import type { Db } from '../../src/db/connect.js';
 
@@ -11,29 +11,48 @@ import type { Db } from '../../src/db/connect.js';
  * @returns by file, those that were found.
  */
 export function foundInFiles(folder: string, texts: readonly string[]): Map<string, string[]> {
-  const found = new Map<string, string[]>();
-  const any = new RegExp(texts.join('|'), 'gi');
-  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const file = path.join(entry.parentPath, entry.name);
-    const those = new Set<string>();
-    // Never in this process: to close a file of SQLite's gives up the locks that its connections here hold.
-    const content = execFileSync('cat', [file], { encoding: 'latin1', maxBuffer: 2 ** 30 });
-    for (const [text] of content.matchAll(any)) those.add(text.toLowerCase());
-    if (those.size > 0) found.set(path.relative(folder, file), [...those]);
+  // Never in this process: to close a file of SQLite's gives up the locks that its connections here hold.
+  const { stdout, status, stderr } = spawnSync(
+    'grep',
+    [
+      '--recursive',
+      '--text',
+      '--only-matching',
+      '--ignore-case',
+      '--fixed-strings',
+      '--null',
+      '-f',
+      '-',
+      '.',
+    ],
+    {
+      cwd: folder,
+      input: texts.join('\n'),
+      encoding: 'latin1',
+      maxBuffer: 2 ** 30,
+      env: { ...process.env, LC_ALL: 'C' },
+    },
+  );
+  if (status !== 0 && status !== 1) throw new Error(`grep: ${stderr}`);
+  const found = new Map<string, Set<string>>();
+  for (const line of stdout.split('\n').filter(Boolean)) {
+    const [file = '', text = ''] = line.split('\0');
+    const name = path.normalize(file);
+    found.set(name, (found.get(name) ?? new Set()).add(text.toLowerCase()));
   }
-  return found;
+  return new Map([...found].map(([file, those]) => [file, [...those]]));
 }
 
-/** The tables that hold a text in any of their columns. */
-export async function foundInTables(db: Db, text: string): Promise<string[]> {
+/** The tables that hold one of the texts in any of their columns. */
+export async function foundInTables(db: Db, ...texts: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   for (const table of await describeTables(db)) {
     for await (const rows of readRows(db, table)) {
       const values = rows
         .flat()
         .map((value) => (Buffer.isBuffer(value) ? value.toString('latin1') : String(value)));
-      if (values.some((value) => value.toLowerCase().includes(text))) found.push(table.name);
+      const holds = (value: string) => texts.some((text) => value.includes(text));
+      if (values.some((value) => holds(value.toLowerCase()))) found.push(table.name);
     }
   }
   return [...new Set(found)];

@@ -15,8 +15,15 @@ const quiet =
   '--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'";
 const phone = { width: 390, height: 844 };
+/** A window of 640 px is 320 CSS px wide at 200 %; type alone can be doubled in a window of 640. */
+const windows = [
+  { width: phone.width, type: 1 },
+  { width: 1440, type: 1 },
+  { width: 320, type: 1 },
+  { width: 640, type: 2 },
+];
 const inFull = ['en', 'ar', 'ja', 'de'];
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'));
 
 describe('The hosted pages in a browser', function () {
   this.timeout(300_000);
@@ -35,8 +42,12 @@ describe('The hosted pages in a browser', function () {
     server = createServer((req, res) => {
       const path = (req.url ?? '').split('?')[0] ?? '';
       requests.push(path);
-      res.setHeader('Content-Security-Policy', policy);
-      if (path === stylesheet.path) {
+      if (!path.startsWith('/frames/')) res.setHeader('Content-Security-Policy', policy);
+      if (path === '/axe.js') {
+        res
+          .writeHead(200, { 'Content-Type': 'text/javascript', 'Cache-Control': 'max-age=600' })
+          .end(axeSource);
+      } else if (path === stylesheet.path) {
         res.writeHead(200, { 'Content-Type': 'text/css' }).end(stylesheet.css);
       } else if (req.method === 'POST') {
         let body = '';
@@ -67,7 +78,7 @@ describe('The hosted pages in a browser', function () {
     it(`have no accessibility fault that axe can find, unfolded, light or dark: ${code}`, async () => {
       // The pages' own policy would keep axe out; nothing else is let in by this.
       await visitEach(pathsOf(code), { bypassCSP: true, viewport: phone }, async (page, path) => {
-        await page.evaluate(axeSource);
+        await page.addScriptTag({ url: `${origin}/axe.js` });
         for (const colorScheme of ['light', 'dark'] as const) {
           await page.emulateMedia({ colorScheme });
           const { violations, passes } = await page.evaluate((isDark) => {
@@ -86,25 +97,23 @@ describe('The hosted pages in a browser', function () {
     });
 
     it(`need no scrolling sideways at 320 px or at 200 %, and are easy to press: ${code}`, async () => {
-      await visitEach(pathsOf(code), { bypassCSP: true, viewport: phone }, async (page, path) => {
-        // 44 px, but for links inside text.
-        const targets = page.locator('a, button, summary, #email, fieldset label');
-        for (const [html, height] of await targets.evaluateAll(heights)) {
-          assert.ok(height >= 44, `${path}: ${html} is ${height} px high`);
-        }
-        // A window of 640 px is 320 CSS px wide at 200 %; type alone can be doubled in a window of 640.
-        for (const { width, type } of [
-          { width: 1440, type: 1 },
-          { width: 320, type: 1 },
-          { width: 640, type: 2 },
-        ]) {
-          await page.setViewportSize({ width, height: 600 });
-          if (type > 1)
-            await page.addStyleTag({ content: `html { font-size: ${type * 106.25}% !important }` });
-          const [needed, seen] = await page.evaluate<[number, number]>(
-            '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
-          );
+      const paths = pathsOf(code);
+      const inFrames = paths.flatMap((path) => windows.map((one) => ({ ...one, path })));
+      const frame = ({ path, width, type }: (typeof inFrames)[number]) =>
+        `<iframe src="${encodeURI(path)}" width="${width}" height="600" name="${type * 106.25}%"></iframe>`;
+      pages.set(`/frames/${code}`, `<!doctype html>${inFrames.map(frame).join('')}`);
+      await visit({ viewport: phone }, async (page) => {
+        await page.goto(`${origin}/frames/${code}`);
+        const measured = await page.evaluate<Measured[]>(measureFrames);
+        assert.deepEqual(
+          measured.map(({ path }) => decodeURI(path)),
+          inFrames.map(({ path }) => path),
+        );
+        for (const { path, width, needed, seen, targets } of measured) {
           assert.ok(needed <= seen, `${path}: ${needed} > ${seen} at ${width} px`);
+          for (const [html, height] of targets) {
+            assert.ok(height >= 44, `${path}: ${html} is ${height} px high at ${width} px`);
+          }
         }
       });
     });
@@ -185,31 +194,30 @@ describe('The hosted pages in a browser', function () {
   });
 
   it('run nothing that anybody typed, even without a policy', async () => {
-    await visit({ bypassCSP: true }, async (page) => {
-      for (const [place, text] of payloads.entries()) {
-        const hostile = { ...list, name: text, operatorName: text, postalAddress: text, contact: text };
-        const changes = { list: hostile, baseUrl: origin, email: text, tag: text, redirectHost: text };
-        pages.set(`/a${place}`, optOutPage('en', { ...changes, errorCode: 'no-at' }));
-        pages.set(`/b${place}`, optOutPage('ar', { ...changes, mode: 'confirm' }));
-        const own = { markdown: `# ${text}\n\n${text}\n\n[${text}](${text})`, language: 'en' };
-        pages.set(
-          `/c${place}`,
-          renderThankYouPage({ list: hostile, language: 'en', baseUrl: origin, email: text, text: own }),
-        );
-        for (const path of [`/a${place}`, `/b${place}`, `/c${place}`]) {
-          await page.goto(origin + path);
-          assert.equal(await page.evaluate('window.broken'), undefined, `${path}: ${text}`);
-          assert.equal(
-            await page.locator('main > :is(script, img, iframe, svg:not(.done), b)').count(),
-            0,
-            text,
-          );
-          const links = await page
-            .locator('a')
-            .evaluateAll((found) => found.map((a) => (a as { href?: string }).href));
-          for (const href of links) assert.match(href ?? '', /^(?:https?|mailto):/, text);
-        }
+    const typed = new Map<string, string>();
+    for (const [place, text] of payloads.entries()) {
+      const hostile = { ...list, name: text, operatorName: text, postalAddress: text, contact: text };
+      const changes = { list: hostile, baseUrl: origin, email: text, tag: text, redirectHost: text };
+      const own = { markdown: `# ${text}\n\n${text}\n\n[${text}](${text})`, language: 'en' };
+      const shown = {
+        a: optOutPage('en', { ...changes, errorCode: 'no-at' }),
+        b: optOutPage('ar', { ...changes, mode: 'confirm' }),
+        c: renderThankYouPage({ list: hostile, language: 'en', baseUrl: origin, email: text, text: own }),
+      };
+      for (const [kind, html] of Object.entries(shown)) {
+        pages.set(`/${kind}${place}`, html);
+        typed.set(`/${kind}${place}`, text);
       }
+    }
+    await visitEach([...typed.keys()], { bypassCSP: true }, async (page, path) => {
+      const text = typed.get(path);
+      assert.equal(await page.evaluate('window.broken'), undefined, `${path}: ${text}`);
+      const foreign = page.locator('main > :is(script, img, iframe, svg:not(.done), b)');
+      assert.equal(await foreign.count(), 0, text);
+      const links = await page
+        .locator('a')
+        .evaluateAll((found) => found.map((a) => (a as { href?: string }).href));
+      for (const href of links) assert.match(href ?? '', /^(?:https?|mailto):/, text);
     });
   });
 
@@ -260,18 +268,32 @@ async function unfold(page: Page): Promise<void> {
   });
 }
 
-interface Box {
-  readonly outerHTML: string;
-  closest(selector: string): unknown;
-  getBoundingClientRect(): { readonly height: number };
+interface Measured {
+  readonly path: string;
+  readonly width: number;
+  /** How wide the page would be, and what is seen of it. */
+  readonly needed: number;
+  readonly seen: number;
+  /** What can be pressed, and its height: 44 px, but for links inside an owner's text (WCAG 2.5.8 leaves these out). */
+  readonly targets: [html: string, height: number][];
 }
 
-/** Links inside an owner's text are as high as their line (WCAG 2.5.8 leaves these out). */
-function heights(found: readonly Box[]): [string, number][] {
-  return found
-    .filter((element) => element.closest('.text') === null)
-    .map((element) => [element.outerHTML, element.getBoundingClientRect().height]);
-}
+/** Runs in the browser: each frame is a window of its own width, with the size of type that its name says. */
+const measureFrames = `[...document.querySelectorAll('iframe')].map(({ contentDocument: page, width, name }) => {
+  for (const details of page.querySelectorAll('details')) details.open = true;
+  const { documentElement: root } = page;
+  root.style.setProperty('font-size', name, 'important');
+  const pressed = [...page.querySelectorAll('a, button, summary, #email, fieldset label')];
+  return {
+    path: page.location.pathname,
+    width: Number(width),
+    needed: root.scrollWidth,
+    seen: root.clientWidth,
+    targets: pressed
+      .filter((element) => element.closest('.text') === null)
+      .map((element) => [element.outerHTML, element.getBoundingClientRect().height]),
+  };
+})`;
 
 function isFocused(element: { ownerDocument: { activeElement: unknown } }): boolean {
   return element.ownerDocument.activeElement === element;

@@ -2,6 +2,7 @@ import { removeAll } from '../../core/bulk-removals.js';
 import { withHeading } from '../../core/import-heading.js';
 import type { LayoutOptions } from '../../core/import-layout.js';
 import { uploadImport } from '../../core/import-upload.js';
+import { withoutOptions } from '../../core/option-words.js';
 import { Refused } from '../../errors.js';
 import { queryOf } from '../../http/request.js';
 import { readUpload } from '../../http/upload.js';
@@ -48,9 +49,4 @@ export async function importFile(call: Call): Promise<Answer> {
   });
   deps.keeper.wake();
   return { status: 202, body: { message: 'file uploaded successfully' } };
-}
-
-/** What the command line could be told, a program cannot. */
-function withoutOptions(message: string): string {
-  return message.replace(/: say which with --.*$/, '.');
 }
