@@ -54,6 +54,14 @@ export async function up(db: Knex): Promise<void> {
     table.string('browser', 200).notNullable();
   });
 
+  // In place of a code, each good for once; keyed hashes, since they are shorter than a token.
+  await create('recovery_codes', (table) => {
+    table.integer('user_id').unsigned().notNullable();
+    table.specificType('code_hash', octets(32)).notNullable();
+    table.bigInteger('created_at').notNullable();
+    table.primary(['user_id', 'code_hash']);
+  });
+
   // Links that are good for once: the set-up, invitations, forgotten passwords, and the step between password
   // and code.
   await create('one_time_links', (table) => {
@@ -64,7 +72,7 @@ export async function up(db: Knex): Promise<void> {
     table.bigInteger('expires_at').notNullable().index('one_time_links_expires_at');
   });
 
-  // How often somebody tried: by user, and by the network that it came from.
+  // How often somebody tried: by user, by the network that it came from, and by both together.
   await create('sign_in_tries', (table) => {
     table.specificType('subject', octets(16)).notNullable();
     // Of the window that they are counted in: UTC milliseconds.

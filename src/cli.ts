@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<AddTo>>> = {
   'opt-out': async () => (await import('./cli/opt-out.js')).addOptOutCommands,
   person: async () => (await import('./cli/person.js')).addPersonCommands,
   credential: async () => (await import('./cli/credential.js')).addCredentialCommands,
+  user: async () => (await import('./cli/user.js')).addUserCommands,
   links: async () => (await import('./cli/links.js')).addLinksCommands,
   import: async () => (await import('./cli/import.js')).addImportCommand,
   'import-job': async () => (await import('./cli/import-job.js')).addImportJobCommands,

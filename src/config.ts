@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { z } from 'zod';
+import { readMailSender, readMailServer, type MailSettings } from './core/mail-server.js';
 import { readUrl } from './core/text.js';
 import type { Retention } from './core/retention.js';
 import { StartRefused } from './errors.js';
@@ -62,6 +63,22 @@ const metricsToken = z
   .max(512)
   .regex(/^[\x21-\x7e]*$/, 'must be of ASCII characters, without spaces');
 
+const smtpUrl = z.string().transform((text, context) => {
+  const server = readMailServer(text);
+  if (server !== null) return server;
+  context.addIssue(
+    'must be smtp://user:password@host:port or smtps://…, its parts encoded as in any URL, or without a login',
+  );
+  return z.NEVER;
+});
+
+const mailFrom = z.string().transform((text, context) => {
+  const sender = readMailSender(text);
+  if (sender !== null) return sender;
+  context.addIssue('must be an address, or a name and an address: Signoff <signoff@example.com>');
+  return z.NEVER;
+});
+
 const dayMs = 24 * 3_600_000;
 
 const environment = z.object({
@@ -90,6 +107,8 @@ const environment = z.object({
   STOP_SECONDS: wholeNumber(1, 600).default(25),
   METRICS_TOKEN: metricsToken.optional(),
   METRICS_BIND: loopbackBind.optional(),
+  SMTP_URL: smtpUrl.optional(),
+  MAIL_FROM: mailFrom.optional(),
   KEEP_IP_DAYS: wholeNumber(1, 3650).default(90),
   KEEP_TOMBSTONES_DAYS: wholeNumber(30, 3650).default(400),
   KEEP_HISTORY_DAYS: wholeNumber(0, 36_500).default(730),
@@ -126,6 +145,8 @@ export interface Config {
   readonly metricsToken: string | null;
   /** A second listener that serves `/metrics` alone, to this machine. */
   readonly metricsBind: { readonly host: string; readonly port: number } | null;
+  /** Null: no mail is sent. */
+  readonly mail: MailSettings | null;
   readonly retention: Retention;
 }
 
@@ -146,6 +167,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const problems = [
     ...(parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? []),
     ...(given.NODE_ENV === 'production' ? missingInProduction(given) : []),
+    ...(isSenderMissing(given, parsed.error?.issues ?? []) ? ['MAIL_FROM is needed with SMTP_URL'] : []),
   ];
   if (!parsed.success || problems.length > 0) throw refusal(problems);
 
@@ -181,6 +203,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     stopMs: e.STOP_SECONDS * 1000,
     metricsToken: e.METRICS_TOKEN ?? null,
     metricsBind: e.METRICS_BIND ?? null,
+    mail: e.SMTP_URL && e.MAIL_FROM ? { server: e.SMTP_URL, sender: e.MAIL_FROM } : null,
     retention: {
       ipMs: e.KEEP_IP_DAYS * dayMs,
       tombstonesMs: e.KEEP_TOMBSTONES_DAYS * dayMs,
@@ -197,6 +220,16 @@ function missingInProduction(given: Readonly<Record<string, string | undefined>>
   return Object.entries(needed).flatMap(([name, why]) =>
     given[name] === undefined ? [`${name} ${why}`] : [],
   );
+}
+
+/** Not told where the server itself does not pass: that may be what is to be taken away. */
+function isSenderMissing(
+  given: Readonly<Record<string, string | undefined>>,
+  issues: readonly { readonly path: readonly PropertyKey[] }[],
+): boolean {
+  const isServerGood =
+    given.SMTP_URL !== undefined && issues.every(({ path: [name] }) => name !== 'SMTP_URL');
+  return isServerGood && given.MAIL_FROM === undefined;
 }
 
 function refusal(problems: string[]): StartRefused {

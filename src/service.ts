@@ -6,6 +6,7 @@ import process from 'node:process';
 import type { Logger } from 'pino';
 import { createApp } from './app.js';
 import type { Config } from './config.js';
+import { consoleTexts } from './console/texts.js';
 import { createAttackRule, type AttackRule } from './core/attack-rule.js';
 import { createDemo, type Demo } from './core/demo.js';
 import { createSetUpLink } from './core/first-admin.js';
@@ -60,7 +61,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await prepareDatabase(config, log, db, secret);
     const port = await listen(config, server);
     const node = `${hostname().slice(0, 30)}-${process.pid}-${randomBytes(4).toString('hex')}`;
-    const post = { settings: config.mail, secret, log };
+    const baseUrl = config.baseUrl ?? `http://localhost:${port}`;
+    const post = { settings: config.mail, secret, texts: consoleTexts, baseUrl, log };
     const startedKeeper = startKeeper(db, log, node, config.retention, post);
     keeper = startedKeeper;
     attackRule = createAttackRule(db, {
@@ -77,7 +79,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       secret,
       startedKeeper,
       attackRule,
-      config.baseUrl ?? `http://localhost:${port}`,
+      baseUrl,
     );
     server.on('request', createApp(deps));
     const { scrape } = deps;

@@ -74,6 +74,23 @@ const bad: Record<string, string[]> = {
     ...['9464', '127.0.0.1', '127.0.0.1:', '127.0.0.1:65536', '::1:9464', '[127.0.0.1]:9464'],
     ...['127.0.0.1.acme:9464', '127.1:9464', '127.0.0.256:9464', '[::ffff:127.0.0.1]:9464'],
   ],
+  SMTP_URL: [
+    ...[
+      'acme.example',
+      'acme.example:587',
+      'http://acme.example',
+      'smtp://',
+      'smtp:',
+      'smtp://acme.example/x',
+    ],
+    ...['smtp://ann@acme.example', 'smtp://ann:@acme.example', 'smtp://:secretpass@acme.example'],
+    ...['smtp://acme.example:0', 'smtp://acme.example:65536', 'smtp://acme.example?pool=true'],
+    ...['smtp://ann:secretpass%ff@acme.example', 'smtp://ac me', 'smtp://acme_/', 'sendmail://acme.example'],
+  ],
+  MAIL_FROM: [
+    ...['acme.example', 'Acme', '<>', 'Acme <>', 'Acme <ann>', 'ann@acme.example, bob@acme.example'],
+    ...['Acme <ann@acme.example> x', `${'a'.repeat(101)} <ann@acme.example>`, 'A\ncme <ann@acme.example>'],
+  ],
 };
 
 describe('The configuration', () => {
@@ -126,6 +143,31 @@ describe('The configuration', () => {
     assert.deepEqual([secret, baseUrl], [null, null]);
   });
 
+  it('wants to know whom mails come from where there is a server for them', () => {
+    assert.deepEqual(refusalOf({ ...production, SMTP_URL: 'smtp://localhost:25' }), [
+      'MAIL_FROM is needed with SMTP_URL',
+    ]);
+    assert.deepEqual(refusalOf({ ...production, SMTP_URL: 'acme.example', PORT: 'x' }).length, 2);
+    assert.equal(readConfig({ MAIL_FROM: 'out@acme.example' }).mail, null);
+    assert.deepEqual(
+      readConfig({
+        SMTP_URL: 'smtps://ann%40acme:p%2Fss@mail.acme.example',
+        MAIL_FROM: '"Acme, Inc." <Out@acme.example>',
+      }).mail,
+      {
+        server: {
+          ...{ host: 'mail.acme.example', port: 465, isSecure: true },
+          login: { user: 'ann@acme', password: 'p/ss' },
+        },
+        sender: { name: 'Acme, Inc.', address: 'Out@acme.example' },
+      },
+    );
+    assert.deepEqual(readConfig({ SMTP_URL: 'smtp://[::1]', MAIL_FROM: 'out@acme.example' }).mail, {
+      server: { host: '::1', port: 587, isSecure: false, login: null },
+      sender: { name: '', address: 'out@acme.example' },
+    });
+  });
+
   it('takes an empty value for an absent one', () => {
     const names = Object.keys(bad);
     assert.deepEqual(readConfig(Object.fromEntries(names.map((name) => [name, '']))), readConfig({}));
@@ -153,7 +195,7 @@ describe('The configuration', () => {
     assert.ok(read.length > 10);
     assert.deepEqual(Object.keys(example).sort(), read.sort(), 'the same variables');
     assert.deepEqual(readConfig(example), readConfig({}));
-    const others = ['SPOOL_DIR', 'METRICS_TOKEN', 'METRICS_BIND'];
+    const others = ['SPOOL_DIR', 'METRICS_TOKEN', 'METRICS_BIND', 'SMTP_URL', 'MAIL_FROM'];
     for (const [name, value] of Object.entries(example)) {
       const isOptional = ['BASE_URL', 'DATABASE_URL', 'SIGNOFF_SECRET', 'TRUST_PROXY', ...others].includes(
         name,

@@ -34,7 +34,12 @@ const runOnce: Readonly<Record<string, readonly string[]>> = {
     ...['http/locale.test.ts', 'http/request.test.ts', 'http/zip.test.ts', 'http/upload.test.ts'],
     ...['api/page.test.ts', 'api/openapi.test.ts', 'cli/usage.test.ts', 'cli/global-list.test.ts'],
     ...['console/texts.test.ts', 'console/accessibility.test.ts', 'console/browser.test.ts'],
-    ...['cli/refusals.test.ts', 'cli/backup-damaged.test.ts', 'cli/backup-files.test.ts', 'cli/links.test.ts'],
+    ...[
+      'cli/refusals.test.ts',
+      'cli/backup-damaged.test.ts',
+      'cli/backup-files.test.ts',
+      'cli/links.test.ts',
+    ],
   ],
   mysql: [
     ...['cli/account-settings.test.ts', 'cli/attacks.test.ts', 'cli/credentials.test.ts'],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { importFormats } from '../core/import-layout.js';
-import { uploadImport } from '../core/import-upload.js';
+import { mostFileOctets, uploadImport } from '../core/import-upload.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { readUpload } from '../http/upload.js';
 import { oncePerKey } from './import-once.js';
@@ -10,7 +10,7 @@ import { tag, unknownTag, unknownTags } from './opt-out-shapes.js';
 import { invalid } from './problems.js';
 import { listParameter } from './schemas.js';
 
-const mostMegabytes = 100;
+const mostMegabytes = mostFileOctets / 1024 ** 2;
 
 const column = (description: string) => z.string().min(1).max(200).optional().meta({ description });
 const yesOrNo = (description: string) => z.enum(['yes', 'no']).optional().meta({ description });
@@ -85,7 +85,7 @@ export const postImport = defineOperation({
       severalTags: query.several_tags === 'yes',
     };
     return once.answer(async () => {
-      const job = await readUpload(req, { limit: mostMegabytes * 1024 * 1024 }, (octets, about) => {
+      const job = await readUpload(req, { limit: mostFileOctets }, (octets, about) => {
         refuseFields(about.fields);
         return uploadImport(db, list, { ...common, fileName: about.fileName }, once.watch(octets));
       });

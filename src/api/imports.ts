@@ -23,7 +23,8 @@ export const importAnswer = z
     id: importParameter,
     state: z.enum(importJobStates).meta({
       description:
-        '`uploading`: not all of it has come. `waiting`: it is safe, and its turn comes. `failed`: all that ' +
+        '`uploading`: not all of it has come. `held`: it came by the console, and somebody has yet to say there ' +
+        'how it is to be read; it is forgotten after a day. `waiting`: it is safe, and its turn comes. `failed`: all that ' +
         'could be done was done, and `failure` says why that is not all of it.',
     }),
     file_name: z.string().nullable().meta({ description: 'As a form called it.' }),
@@ -32,6 +33,9 @@ export const importAnswer = z
     tag: z.string().meta({ description: 'Of rows that name none; `*` is all mail.' }),
     lines: count('How many of its lines have been dealt with.'),
     taken: count('Rows that are recorded.'),
+    known: z.int().nullable().meta({
+      description: 'How many of those the list held before the import was begun; null where nobody counted them.',
+    }),
     refused: count('Rows that could not be taken.'),
     warnings: z
       .object({
@@ -58,6 +62,7 @@ export const exampleImport = {
   tag: '*',
   lines: 1205,
   taken: 1203,
+  known: 17,
   refused: 1,
   warnings: { date: 0, future: 0, expires: 0, tag: 0 },
   failure: null,
@@ -208,6 +213,7 @@ export function told(job: ImportJob): unknown {
     tag: job.options.tag,
     lines: job.lines,
     taken: job.taken,
+    known: job.known,
     refused: job.refused,
     warnings: {
       date: warnings.date ?? 0,

@@ -2,7 +2,6 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { endImportJob, restartImportJob } from '../core/import-job-changes.js';
 import {
   findImportJob,
-  getImportJob,
   importJobsOfAccount,
   importJobsOfList,
   type ImportJob,
@@ -43,7 +42,7 @@ export function addImportJobCommands(program: Command): void {
   addChange(job, {
     ...{ name: 'end', summary: 'end an import job', change: endImportJob },
     description:
-      'Ends an import job that waits or runs. What was recorded of it stays; the rest is not recorded, and its ' +
+      'Ends an import job that waits, is held or runs. What was recorded of it stays; the rest is not recorded, and its ' +
       'file is deleted. Of the step that is under way, some hundred rows more may be recorded than are counted.',
     told: 'is ended: what was recorded of it stays, the rest is not recorded.',
   });
@@ -150,13 +149,20 @@ function addChange(job: Command, { name, summary, description, change, told }: C
         const found = await changing(session, async (db) => {
           const one = await chosenJob(db, id);
           await change(db, one.id, actor);
-          return getImportJob(db, one.id);
+          return (await findImportJob(db, one.publicId)) ?? { ...one, ...neverBegun };
         });
         if (json) return printJson(shown(found, await namesOfLists(session, [found])));
         print(`Import job ${found.publicId} ${told}`);
       }),
     );
 }
+
+/** Of a held job that is ended nothing is left. */
+const neverBegun = {
+  state: 'failed',
+  heldUntil: null,
+  failure: { code: 'ended', message: 'It was never begun, and its file is deleted.' },
+} as const;
 
 /** @throws NotFound */
 async function chosenJob(db: Db, id: string): Promise<ImportJob> {
@@ -208,11 +214,13 @@ function factsOf(job: ImportJob, names: Names): (readonly [string, string])[] {
     ['State', job.failure === null ? job.state : `${job.state}: ${job.failure.message}`],
     ['Lines', job.lines.toLocaleString('en-US')],
     ['Taken', job.taken.toLocaleString('en-US')],
+    ['Known before', job.known?.toLocaleString('en-US') ?? 'not counted'],
     ['Refused', job.refused.toLocaleString('en-US')],
     ['Warnings', warnings.length === 0 ? 'none' : warnings.join(', ')],
     ['Made', timeOf(job.createdAt) ?? ''],
     ['Begun', timeOf(job.begunAt) ?? 'not yet'],
     ['Over', timeOf(job.finishedAt) ?? 'not yet'],
+    ...(job.heldUntil === null ? [] : [['Held until', timeOf(job.heldUntil) ?? ''] as const]),
   ];
 }
 
@@ -229,6 +237,7 @@ function shown(job: ImportJob, names: Names): Record<string, unknown> {
     failure: job.failure,
     lines: job.lines,
     taken: job.taken,
+    known: job.known,
     refused: job.refused,
     warnings: job.warnings,
     created_at: timeOf(job.createdAt),

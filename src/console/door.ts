@@ -54,6 +54,9 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
   return async (req, res) => {
     const startedAt = performance.now();
     res.setHeader('Content-Security-Policy', consolePolicy);
+    // Under `no-referrer` browsers send `Origin: null` with our own forms: older ones, and all of them over plain
+    // http, say nothing else of where a form came from.
+    res.setHeader('Referrer-Policy', 'same-origin');
     let visit: (AnyVisit & { account?: Account; list?: List }) | null = null;
     let formToken: string | null = null;
     try {

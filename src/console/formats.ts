@@ -17,6 +17,8 @@ export interface Formats {
 }
 
 const locales: Record<ConsoleLanguage, string> = { en: 'en-GB', ja: 'ja-JP' };
+/** Octets, as people call them. */
+const bytes: Readonly<Record<string, string>> = { 'ja-JP': 'バイト' };
 const cache = new Map<string, Formats>();
 /** Zones times languages that are in use; far more than there will be. */
 const mostCached = 1000;
@@ -50,6 +52,7 @@ function makeFormats(locale: string, zone: string): Formats {
     day: (ms) => days.format(ms),
     iso: (ms) => new Date(ms).toISOString(),
     octets: (n) => {
+      if (n < 1000) return `${numbers.format(n)} ${bytes[locale] ?? 'bytes'}`;
       const [unit, size] =
         n < 1e6 ? (['KB', 1e3] as const) : n < 1e9 ? (['MB', 1e6] as const) : (['GB', 1e9] as const);
       const value = n / size;

@@ -1,24 +1,58 @@
-import { getCounts } from '../core/feed.js';
+import {
+  countListsFor,
+  lastDownloadsOf,
+  listRowsFor,
+  totalsOfLists,
+  type ListRow,
+  type RowsAsked,
+} from '../core/list-rows.js';
 import { createList } from '../core/lists.js';
-import { listsFor } from '../core/user-rights.js';
+import { sumsOfLists } from '../core/opt-out-figures.js';
+import { ownMailer } from '../core/user-rights.js';
 import { view, type AccountVisit, type Screen } from './screen.js';
 
 const page = view('console/lists.ejs');
 const newPage = view('console/list-new.ejs');
 
 const listsAPage = 50;
+/** As many are found at a glance. */
+const fewLists = 10;
+const longestSearch = 200;
 
-/** The lists of an account that the user may see, a row each. */
+/** The lists of an account that the user may see, a row each, by their names; archived ones apart. */
 export const lists: Screen<AccountVisit> = {
-  async show({ deps, t, user, account, query }) {
-    const beyond = Number(/^\d{1,9}$/.exec(query.get('beyond') ?? '')?.[0] ?? 0);
-    const found = await listsFor(deps.db, user, account, { beyond, limit: listsAPage + 1 });
-    const shown = found.slice(0, listsAPage);
-    const rows = [];
-    for (const list of shown) rows.push({ list, counts: await getCounts(deps.db, list.id) });
+  async show(visit) {
+    const { deps, t, user, account, query, formats, now } = visit;
+    const { db } = deps;
+    const search = query.get('q')?.trim().slice(0, longestSearch) || null;
+    const isArchived = query.get('show') === 'archived';
+    const counts = await countListsFor(db, user, account);
+    const { rows, previous, next } = await pageOf(visit, {
+      search,
+      archived: search !== null ? 'last' : isArchived ? 'only' : 'without',
+    });
+    const ids = rows.map(({ id }) => id);
+    const mailer = await ownMailer(db, user);
+    const sums = await sumsOfLists(db, ids, formats.zone, now);
+    const totals = await totalsOfLists(db, ids);
+    const downloads = await lastDownloadsOf(db, ids, mailer?.id ?? null);
+    const hasOwnWhitelist = mailer !== null && mailer.ipWhitelist.length > 0;
     return page(t('lists.title'), {
-      rows,
-      next: found.length > listsAPage ? (shown.at(-1)?.id ?? null) : null,
+      rows: rows.map((row) => ({
+        ...row,
+        sums: sums.get(row.id),
+        total: totals.get(row.id) ?? 0,
+        download: downloads.get(row.id) ?? null,
+        badges: badgesOf(row, account.globalListId, hasOwnWhitelist),
+      })),
+      counts,
+      search,
+      isArchived,
+      hasSearch: search !== null || counts.active + counts.archived > fewLists,
+      pages: {
+        previous: previous === null ? null : linkTo({ search, isArchived, before: previous }),
+        next: next === null ? null : linkTo({ search, isArchived, beyond: next }),
+      },
     });
   },
 };
@@ -33,3 +67,61 @@ export const newList: Screen<AccountVisit> = {
     return { redirect: `/console/lists/${list.publicId}/service`, done: 'list-created' };
   },
 };
+
+/** A page of rows, and the ids beyond and before which its neighbours begin: null where there are none. */
+async function pageOf(
+  { deps, user, account, query }: AccountVisit,
+  asked: Pick<RowsAsked, 'search' | 'archived'>,
+): Promise<{ rows: ListRow[]; previous: number | null; next: number | null }> {
+  const before = numberIn(query, 'before');
+  const beyond = before ?? numberIn(query, 'beyond');
+  const backwards = before !== null;
+  // One more than a page tells whether there is another.
+  const limit = listsAPage + 1;
+  const found = await listRowsFor(deps.db, user, account, { ...asked, beyond, backwards, limit });
+  const isCut = found.length > listsAPage;
+  const rows = backwards ? found.slice(-listsAPage) : found.slice(0, listsAPage);
+  const hasPrevious = backwards ? isCut : beyond !== null;
+  const hasNext = backwards || isCut;
+  return {
+    rows,
+    previous: hasPrevious ? (rows[0]?.id ?? null) : null,
+    next: hasNext ? (rows.at(-1)?.id ?? null) : null,
+  };
+}
+
+function numberIn(query: URLSearchParams, name: string): number | null {
+  const [text] = /^[1-9]\d{0,8}$/.exec(query.get(name) ?? '') ?? [];
+  return text === undefined ? null : Number(text);
+}
+
+function linkTo(to: {
+  search: string | null;
+  isArchived: boolean;
+  before?: number;
+  beyond?: number;
+}): string {
+  const params = new URLSearchParams({
+    ...(to.search === null ? {} : { q: to.search }),
+    ...(to.isArchived ? { show: 'archived' } : {}),
+    ...(to.before === undefined ? {} : { before: String(to.before) }),
+    ...(to.beyond === undefined ? {} : { beyond: String(to.beyond) }),
+  });
+  return `?${params.toString()}`;
+}
+
+interface Badge {
+  readonly key: string;
+  readonly kind: '' | 'good' | 'warn';
+}
+
+function badgesOf(row: ListRow, globalListId: number | null, hasOwnWhitelist: boolean): Badge[] {
+  const isShut = row.isArchived || row.isClosed;
+  const isOpenToNobody = !row.hasWhitelist && !row.downloadsFromAnyAddress && !hasOwnWhitelist;
+  const badges: Badge[] = [];
+  if (row.id === globalListId) badges.push({ key: 'global', kind: 'good' });
+  if (row.isArchived) badges.push({ key: 'archived', kind: '' });
+  else if (row.isClosed) badges.push({ key: 'closed', kind: '' });
+  if (!isShut && isOpenToNobody) badges.push({ key: 'noWhitelist', kind: 'warn' });
+  return badges;
+}

@@ -25,9 +25,13 @@ export function problemPage(deps: Deps, visit: AnyVisit, error: unknown): PageAn
   const { t } = visit;
   const { status, code, headers, errorId } = problemOf(deps, error);
   const isTold = error instanceof Invalid || error instanceof Refused;
-  const known = [`problems.page.${code}`, `problems.page.${status}`].find((key) =>
-    hasConsoleText(`${key}.title`),
-  );
+  // Where it is not the user's role, the reason is the whole of it.
+  const isRefused = error instanceof Refused && status === 403 && error.reason !== 'role';
+  const known = [
+    isRefused ? 'problems.page.refused' : '',
+    `problems.page.${code}`,
+    `problems.page.${status}`,
+  ].find((key) => hasConsoleText(`${key}.title`));
   const key = known ?? (status < 500 ? 'problems.page.400' : 'problems.page.500');
   return page(
     t(`${key}.title`),

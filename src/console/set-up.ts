@@ -1,8 +1,14 @@
 import { findLink, useLink } from '../core/one-time-links.js';
 import { createFirstAdmin } from '../core/first-admin.js';
-import { checkPassword } from '../core/passwords.js';
-import { setPassword } from '../core/users.js';
-import { Invalid, NotFound } from '../errors.js';
+import { hashPassword } from '../core/passwords.js';
+import { checkChosen, stillStands, storePassword } from '../core/user-passwords.js';
+import { actorOf, checkEmail } from '../core/users.js';
+import { checkText } from '../core/text.js';
+import type { Db } from '../db/connect.js';
+import { Invalid } from '../errors.js';
+import { HttpError } from '../http/http-error.js';
+import { brake } from './brake.js';
+import { changing } from './changing.js';
 import { signedIn } from './sign-in.js';
 import { view, type AnyVisit, type Screen } from './screen.js';
 
@@ -11,20 +17,23 @@ const invitationPage = view('console/invitation.ejs');
 
 /** What the first start's link opens: it makes the first admin, once. */
 export const setUp: Screen<AnyVisit> = {
-  async show(visit) {
-    if ((await findLink(visit.deps.db, 'set-up', visit.params.token ?? '')) === null) throw usedUp();
-    return setUpPage(visit.t('set-up.title'), { token: visit.params.token });
+  async show({ deps, params, t }) {
+    if ((await findLink(deps.db, 'set-up', params.token ?? '')) === null) throw usedUp();
+    return setUpPage(t('set-up.title'), { token: params.token });
   },
   async act(visit) {
-    const { deps, params } = visit;
+    const { deps, params, form } = visit;
+    brake(visit);
     const token = params.token ?? '';
     if ((await findLink(deps.db, 'set-up', token)) === null) throw usedUp();
-    const email = visit.form?.get('email') ?? '';
-    const name = visit.form?.get('name') ?? '';
-    const password = chosenPassword(visit, [email, name]);
-    const admin = await createFirstAdmin(deps.db, token, { email, name, password });
-    if (admin === null) throw usedUp();
-    return signedIn(visit, admin, '/console');
+    const name = checkText('name', form?.get('name') ?? '', { max: 200 });
+    const email = checkEmail('email', form?.get('email') ?? '');
+    const passwordHash = await chosenPassword(visit, { email, name });
+    return signedIn(visit, '/console', async (trx) => {
+      const admin = await createFirstAdmin(trx, token, { email, name, passwordHash });
+      if (admin === null) throw usedUp();
+      return admin;
+    });
   },
 };
 
@@ -34,39 +43,43 @@ export const newPassword = passwordScreen('password');
 
 function passwordScreen(purpose: 'invitation' | 'password'): Screen<AnyVisit> {
   return {
-    async show(visit) {
-      const link = await findLink(visit.deps.db, purpose, visit.params.token ?? '');
+    async show({ deps, params, t }) {
+      const link = await findLink(deps.db, purpose, params.token ?? '');
       if (link?.user == null) throw usedUp();
-      const data = { token: visit.params.token, purpose, invited: link.user };
-      return invitationPage(visit.t(`set-up.${purpose}.title`), data);
+      const data = { token: params.token, purpose, invited: link.user };
+      return invitationPage(t(`set-up.${purpose}.title`), data);
     },
     async act(visit) {
       const { deps, params } = visit;
+      brake(visit);
       const token = params.token ?? '';
-      const link = await findLink(deps.db, purpose, token);
-      if (link?.user == null) throw usedUp();
-      const { user } = link;
-      const password = chosenPassword(visit, [user.email, user.name]);
-      await deps.db.transaction(async (trx) => {
-        if (!(await useLink(trx, purpose, token))) throw usedUp();
-        await setPassword(trx, user, password, { actor: `user:${user.id}` });
-      });
+      const user = (await findLink(deps.db, purpose, token))?.user ?? null;
+      if (user === null) throw usedUp();
+      const passwordHash = await chosenPassword(visit, user);
+      const choose = async (trx: Db) => {
+        if (!(await useLink(trx, purpose, token)) || !(await stillStands(trx, user))) throw usedUp();
+        return storePassword(trx, user, passwordHash, { actor: actorOf(user) });
+      };
+      if (!user.hasOneTimeCodes) return signedIn(visit, '/console', choose);
       // With codes switched on, a mailbox alone is not enough to get in.
-      if (user.hasOneTimeCodes) return { redirect: '/console/sign-in', done: 'password-set' };
-      return signedIn(visit, user, '/console');
+      await changing(deps, choose);
+      return { redirect: '/console/sign-in', done: 'password-set' };
     },
   };
 }
 
-/** Typed twice: nobody sees what is typed. */
-export function chosenPassword({ form }: AnyVisit, known: readonly string[]): string {
-  const password = checkPassword('password', form?.get('password') ?? '', known);
+/** Typed twice: nobody sees what is typed. @returns its hash. */
+export function chosenPassword(
+  { form }: AnyVisit,
+  who: { readonly email: string; readonly name: string },
+): Promise<string> {
+  const password = checkChosen(form?.get('password') ?? '', who);
   if (form?.get('again')?.normalize('NFC') !== password) {
     throw new Invalid('again', 'different', 'again must be the same as password');
   }
-  return password;
+  return hashPassword(password);
 }
 
-function usedUp(): NotFound {
-  return new NotFound('This link was used already, or has run out.');
+function usedUp(): HttpError {
+  return new HttpError(404, 'used-link', 'This link was used already, or has run out.');
 }

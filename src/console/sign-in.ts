@@ -1,12 +1,17 @@
 import { createLink, findLink, useLink } from '../core/one-time-links.js';
 import { takeCode } from '../core/one-time-codes.js';
-import { isPassword } from '../core/passwords.js';
-import { createSession, sessionMs } from '../core/sessions.js';
-import { countTry, forgiveTry } from '../core/sign-in-limit.js';
-import { actorOf, findUserByEmail, noteOfUser, passwordHashOf, type User } from '../core/users.js';
-import { Invalid, NotFound } from '../errors.js';
-import { setSessionCookie } from '../http/session-cookie.js';
 import { canSendMail } from '../core/mails.js';
+import { isPassword } from '../core/passwords.js';
+import { createSession, endSession, sessionMs } from '../core/sessions.js';
+import { countTry, forgiveTry } from '../core/sign-in-limit.js';
+import { findSigningIn, stillStands } from '../core/user-passwords.js';
+import { actorOf, noteOfUser, type User } from '../core/users.js';
+import type { Db } from '../db/connect.js';
+import { Invalid } from '../errors.js';
+import { HttpError } from '../http/http-error.js';
+import { setSessionCookie } from '../http/session-cookie.js';
+import { brake } from './brake.js';
+import { changing } from './changing.js';
 import { view, type Answer, type AnyVisit, type Screen } from './screen.js';
 
 const page = view('console/sign-in.ejs');
@@ -22,22 +27,30 @@ export const signIn: Screen<AnyVisit> = {
   },
   async act(visit) {
     const { deps, form, ip } = visit;
+    brake(visit);
     const email = form?.get('email') ?? '';
     if (email.trim() === '') throw new Invalid('email', 'missing', 'email must not be empty');
     const password = form?.get('password') ?? '';
     if (password === '') throw new Invalid('password', 'missing', 'password must not be empty');
-    await countTry(deps.db, email, ip);
-    const found = await findUserByEmail(deps.db, email);
-    const user = found === null || found.endedAt !== null ? null : found;
-    const hash = user === null ? null : await passwordHashOf(deps.db, user.id);
+    await countTry(deps.db, 'password', email, ip);
+    const { user, passwordHash } = await findSigningIn(deps.db, email);
     // In the same words, and after the same time, for whoever there is not.
-    if (!(await isPassword(hash, password)) || user === null) {
-      throw new Invalid('password', 'not-both', 'email and password do not belong together');
-    }
-    await forgiveTry(deps.db, email, ip);
+    if (!(await isPassword(passwordHash, password)) || user === null) throw notBoth();
     const next = nextOf(form);
-    if (!user.hasOneTimeCodes) return signedIn(visit, user, next);
-    return codeStep(visit, await createLink(deps.db, 'code', user), next);
+    if (user.hasOneTimeCodes) {
+      // Not forgiven yet: whoever knows the password could have all codes tried, a few between two passwords.
+      const step = await changing(deps, async (trx) => {
+        if (!(await stillStands(trx, user))) throw notBoth();
+        return createLink(trx, 'code', user);
+      });
+      return codeStep(visit, step, next);
+    }
+    const answer = await signedIn(visit, next, async (trx) => {
+      if (!(await stillStands(trx, user))) throw notBoth();
+      return user;
+    });
+    await forgiveTry(deps.db, 'password', email, ip);
+    return answer;
   },
 };
 
@@ -51,58 +64,61 @@ export const signInCode: Screen<AnyVisit> = {
   },
   async act(visit) {
     const { deps, form, ip } = visit;
+    brake(visit);
     const token = form?.get('token') ?? '';
-    const link = await findLink(deps.db, 'code', token);
-    if (link?.user == null) throw new NotFound('This step has run out. Sign in again.');
-    const { user } = link;
-    await countTry(deps.db, user.email, ip);
-    await takeCode(deps.db, deps.secret, user, form?.get('code') ?? '');
-    await forgiveTry(deps.db, user.email, ip);
-    return signedIn(visit, user, nextOf(form), token);
+    const user = (await findLink(deps.db, 'code', token))?.user ?? null;
+    if (user === null) throw stepOver();
+    const code = form?.get('code') ?? '';
+    if (code.trim() === '') throw new Invalid('code', 'missing', 'code must not be empty');
+    await countTry(deps.db, 'code', user.email, ip);
+    const answer = await signedIn(visit, nextOf(form), async (trx) => {
+      if (!(await useLink(trx, 'code', token)) || !(await stillStands(trx, user))) throw stepOver();
+      // With a wrong code all of this is rolled back: the step goes on.
+      await takeCode(trx, deps.secret, user, code);
+      return user;
+    });
+    await forgiveTry(deps.db, 'code', user.email, ip);
+    await forgiveTry(deps.db, 'password', user.email, ip);
+    return answer;
   },
 };
 
 /** Ends the session, here and in the table. */
 export const signOut: Screen<AnyVisit> = {
-  async act({ deps, res, session }) {
-    if (session !== null) {
-      await deps
-        .db('sessions')
-        .where({ token_hash: Buffer.from(session.id, 'hex') })
-        .delete();
+  async act({ deps, res, session, user }) {
+    if (session !== null && user !== null) {
+      await changing(deps, (trx) => endSession(trx, user, session.id));
     }
     setSessionCookie(res, deps.baseUrl, null, 0);
     return { redirect: '/console/sign-in', done: 'signed-out' };
   },
 };
 
-/**
- * A new session, with a token that nobody has seen before.
- *
- * @param usedUp the step that led here, which leads nowhere afterwards.
- */
+/** @param admit part of the session's transaction: who it is for, or why there will be none. */
 export async function signedIn(
   visit: AnyVisit,
-  user: User,
   next: string,
-  usedUp: string | null = null,
+  admit: (trx: Db) => Promise<User>,
 ): Promise<Answer> {
-  const { deps, req, res, ip, session } = visit;
-  const token = await deps.db.transaction(async (trx) => {
-    if (usedUp !== null && !(await useLink(trx, 'code', usedUp))) {
-      throw new NotFound('This step has run out. Sign in again.');
-    }
-    // Whoever was signed in with this browser is not any more.
-    if (session !== null) {
-      await trx('sessions')
-        .where({ token_hash: Buffer.from(session.id, 'hex') })
-        .delete();
-    }
+  await startSession(visit, async (trx) => {
+    const user = await admit(trx);
     await noteOfUser(trx, user, actorOf(user), 'user.signed-in');
+    return user;
+  });
+  return { redirect: next };
+}
+
+/** A new session, with a token that nobody has seen before. Whoever was signed in with this browser is not any more. */
+export async function startSession(
+  { deps, req, res, ip, session, user: before }: AnyVisit,
+  admit: (trx: Db) => Promise<User>,
+): Promise<void> {
+  const token = await changing(deps, async (trx) => {
+    const user = await admit(trx);
+    if (session !== null && before !== null) await endSession(trx, before, session.id);
     return createSession(trx, user, { ip, browser: req.headers['user-agent'] ?? '' });
   });
   setSessionCookie(res, deps.baseUrl, token, sessionMs);
-  return { redirect: next };
 }
 
 function codeStep(visit: AnyVisit, token: string, next: string): Answer {
@@ -113,4 +129,12 @@ function codeStep(visit: AnyVisit, token: string, next: string): Answer {
 function nextOf(params: URLSearchParams | null): string {
   const next = params?.get('next') ?? '';
   return /^\/console(\/[\w\-/.]*)?(\?[\w\-=&.%+]*)?$/.test(next) ? next : '/console';
+}
+
+function notBoth(): Invalid {
+  return new Invalid('password', 'not-both', 'email and password do not belong together');
+}
+
+function stepOver(): HttpError {
+  return new HttpError(404, 'step-over', 'This step has run out. Sign in again.');
 }

@@ -8,9 +8,6 @@ export interface ExplainedWhitelist {
   readonly networks: readonly { readonly text: string; readonly size: string }[];
   /** What is wrong with it, a sentence each; nothing where it passes. At most 20 of them. */
   readonly faults: readonly string[];
-  /** Whether a box is due by which wide networks are confirmed, or private ones. */
-  readonly needsWide: boolean;
-  readonly needsPrivate: boolean;
 }
 
 type Words = Pick<AnyVisit, 't' | 'formats'>;
@@ -23,15 +20,11 @@ export function explainWhitelist(
   text: string,
   { confirmWide = false, confirmPrivate = false }: Confirmations = {},
 ): ExplainedWhitelist {
-  const bare = parseIpWhitelist(text);
-  const problems = new Set(bare.ok ? [] : bare.problems.map(({ problem }) => problem));
   const found = parseIpWhitelist(text, { confirmWide, confirmPrivate });
   const understood = parseIpWhitelist(text, { confirmWide: true, confirmPrivate: true });
   return {
     networks: understood.ok ? explainNetworks(words, understood.networks) : [],
     faults: found.ok ? [] : found.problems.slice(0, mostFaults).map((fault) => faultText(words, fault)),
-    needsWide: problems.has('too-wide'),
-    needsPrivate: problems.has('private'),
   };
 }
 
@@ -40,9 +33,14 @@ export function explainNetworks({ t, formats }: Words, networks: readonly Networ
   return networks.map(({ text, words, prefix }) => {
     const free = words.length * 32 - prefix;
     // Beyond that, nobody reads the digits.
-    const shown = free > 32 ? `2^${free}` : formats.number(2 ** free);
+    const shown = free > 32 ? `2${raised(free)}` : formats.number(2 ** free);
     return { text, size: t('whitelist.size', { count: free === 0 ? 1 : 2, shown }) };
   });
+}
+
+/** As an exponent is written. */
+function raised(n: number): string {
+  return [...String(n)].map((digit) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)]).join('');
 }
 
 function faultText({ t }: Words, { entry, problem, hint }: WhitelistFault): string {

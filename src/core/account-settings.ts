@@ -3,6 +3,7 @@ import { Invalid, NotFound, Refused } from '../errors.js';
 import type { Account } from './accounts.js';
 import { noteChange } from './history.js';
 import { seal, sealingKey, unseal } from './sealed.js';
+import { checkText } from './text.js';
 import { checkTimeZone, isTimeZone } from './time-zone.js';
 
 /** How ZIP files are encrypted. ZipCrypto can be broken in minutes: only for programs that open nothing else. */
@@ -19,6 +20,7 @@ export interface AccountSettings {
 }
 
 export interface AccountEdits {
+  readonly name?: string;
   /** Null: each API's own. */
   readonly timeZone?: string | null;
   readonly zipCipher?: string;
@@ -68,8 +70,9 @@ export async function editAccount(
   edits: AccountEdits,
   { actor }: { actor: string },
 ): Promise<AccountSettings> {
-  const { timeZone, zipCipher, zipPassword } = edits;
+  const { name, timeZone, zipCipher, zipPassword } = edits;
   const columns = {
+    ...(name === undefined ? {} : { name: checkText('name', name, { max: 200 }) }),
     ...(timeZone === undefined
       ? {}
       : { time_zone: timeZone === null ? null : checkTimeZone('timeZone', timeZone) }),
@@ -80,6 +83,7 @@ export async function editAccount(
     await db.transaction(async (trx) => {
       await trx('accounts').where({ id: account.id }).update(columns);
       const details = {
+        ...(columns.name === undefined ? {} : { name: columns.name }),
         ...(columns.time_zone === undefined ? {} : { time_zone: columns.time_zone }),
         ...(columns.zip_cipher === undefined ? {} : { zip_cipher: columns.zip_cipher }),
         ...(zipPassword === undefined ? {} : { zip_password: zipPassword === null ? 'cleared' : 'set' }),
@@ -133,9 +137,16 @@ function checkZipCipher(text: string): ZipCipher {
   throw new Invalid('zipCipher', 'unknown', `zipCipher must be one of ${zipCiphers.join(', ')}`);
 }
 
-/** ASCII alone: a ZIP file does not say in what encoding its password is, and programs differ there. */
 function sealed(secret: string, accountId: number, password: string | null): Buffer | null {
-  if (password === null) return null;
+  return password === null ? null : seal(keyFor(secret, accountId), Buffer.from(checkZipPassword(password)));
+}
+
+/**
+ * ASCII alone: a ZIP file does not say in what encoding its password is, and programs differ there.
+ *
+ * @throws Invalid `length` or `malformed`, for the field `zipPassword`.
+ */
+export function checkZipPassword(password: string): string {
   if (password.length < shortest || password.length > longest) {
     const what = `${shortest} to ${longest} characters`;
     throw new Invalid('zipPassword', 'length', `zipPassword must be ${what} long`);
@@ -144,7 +155,7 @@ function sealed(secret: string, accountId: number, password: string | null): Buf
     const what = 'printable ASCII characters, without spaces at its ends';
     throw new Invalid('zipPassword', 'malformed', `zipPassword must be of ${what}`);
   }
-  return seal(keyFor(secret, accountId), Buffer.from(password));
+  return password;
 }
 
 /** Of the account: a password that was copied from another one does not open. */

@@ -34,8 +34,21 @@ export async function createAccount(
   return accountOf({ id, global_list_id: null, ...row });
 }
 
-export async function listAccounts(db: Db): Promise<Account[]> {
-  return (await db<AccountRow>('accounts').orderBy('id').limit(10_000)).map((row) => accountOf(row));
+/**
+ * Oldest first.
+ *
+ * @param options.beyond an account's id: only those after it.
+ * @param options.limit at most 10,000.
+ */
+export async function listAccounts(
+  db: Db,
+  { beyond = 0, limit = 10_000 }: { beyond?: number; limit?: number } = {},
+): Promise<Account[]> {
+  const rows = await db<AccountRow>('accounts')
+    .where('id', '>', beyond)
+    .orderBy('id')
+    .limit(Math.min(limit, 10_000));
+  return rows.map((row) => accountOf(row));
 }
 
 /** @throws NotFound */

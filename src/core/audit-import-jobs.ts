@@ -61,7 +61,7 @@ async function* auditStrays(db: Db, table: string): AsyncGenerator<Breach> {
 }
 
 function faultsOf(job: AuditedJob): [code: string, what: string][] {
-  const { state, line, taken, refused, octets, chunks } = job;
+  const { state, line, taken, known, refused, octets, read_octets, chunks } = job;
   const faults: [string, string][] = [];
   const fault = (what: string) => void faults.push(['import-job', what]);
   if (job.owner === null) faults.push(['reference', `list_id ${job.list_id} is in no row of lists`]);
@@ -70,17 +70,22 @@ function faultsOf(job: AuditedJob): [code: string, what: string][] {
   if (state !== 'broken' && !importJobStates.includes(state)) fault('its state is none');
   if (!isPublicId(job.public_id)) fault('public_id is none that could be asked for');
   if (!isObject(job.options) || !isObject(job.warnings)) fault('options or warnings cannot be read');
-  if (![line, taken, refused, octets].every((value) => Number.isSafeInteger(value) && value >= 0)) {
-    fault('a count is none');
+  const counts = [line, taken, known ?? 0, refused, octets, read_octets];
+  if (!counts.every((value) => Number.isSafeInteger(value) && value >= 0)) fault('a count is none');
+  else if ((known ?? 0) > taken || read_octets > octets) {
+    fault(`${known} known of ${taken} taken, ${read_octets} read of ${octets} octets`);
   } else if (taken + refused > line) fault(`${taken} taken and ${refused} refused of ${line} lines`);
   if (job.stored_refusals !== job.kept_refusals || job.kept_refusals > refused) {
     fault(`${job.stored_refusals} refused rows are there, ${job.kept_refusals} were kept of ${refused}`);
   }
   // The file of one that was given up stays for a while: it may be started again.
   const isKept = job.failure_code === 'given-up' && chunks > 0 && (job.due_at ?? 0) > Date.now();
-  const isReady = state === 'waiting' || state === 'running' || isKept;
+  const isReady = state === 'held' || state === 'waiting' || state === 'running' || isKept;
   if (isReady && (job.stored_chunks !== chunks || Number(job.stored_octets) !== octets)) {
     fault(`${job.stored_octets} octets of its file are there, in ${job.stored_chunks} chunks: not all of it`);
+  }
+  if (state === 'held' && (job.due_at === null || job.begun_at !== null)) {
+    fault('it is held, and nobody ever forgets it, or it was begun');
   }
   const isOver = state === 'done' || state === 'failed';
   const isLeft = job.due_at === null || (chunks > 0 && !isKept && job.due_at > Date.now() + clocksMs);

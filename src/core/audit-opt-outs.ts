@@ -1,6 +1,7 @@
 import type { Db } from '../db/connect.js';
 import type { Breach } from './audit.js';
 import { auditErased } from './audit-erased.js';
+import { auditFiguresOf, noteStanding, type Standing } from './audit-figures.js';
 import { auditRemovalsOf } from './audit-removals.js';
 import { faultsOf, type AuditedRow, type FeedMark } from './audit-row.js';
 import { behind, listIdsIn, nameOf, sliceRows, type Key } from './audit-slices.js';
@@ -44,6 +45,7 @@ async function* auditRows(
 ): AsyncGenerator<Breach, Counts & { rows: number }> {
   const counts = { addresses: 0, md5_only: 0, sha256_only: 0, erased: 0, rows: 0 };
   const knownMailers = new Map<number, number>();
+  const standing: Standing = new Map();
   for (let after: AuditedRow | undefined; ;) {
     const rows = await readRows(db, listId, after);
     for (const row of rows) {
@@ -56,10 +58,13 @@ async function* auditRows(
     yield* auditExpiring(db, listId, rows);
     yield* auditRemovalsOf(db, listId, rows, at);
     yield* auditErased(db, { listId, accountId, at }, rows);
+    noteStanding(standing, rows);
     counts.rows += rows.length;
     after = rows.at(-1);
-    if (rows.length < sliceRows) return counts;
+    if (rows.length < sliceRows) break;
   }
+  yield* auditFiguresOf(db, listId, standing);
+  return counts;
 }
 
 async function readRows(db: Db, listId: number, after: Key | undefined): Promise<AuditedRow[]> {
@@ -78,6 +83,9 @@ async function readRows(db: Db, listId: number, after: Key | undefined): Promise
       'feed_number',
       'counted',
       'vouched',
+      'figured',
+      'stands_from',
+      'left_again_at',
     )
     .select(db.raw('CASE WHEN given IS NULL THEN 0 ELSE 1 END AS has_given'));
 }
@@ -86,6 +94,10 @@ async function readRows(db: Db, listId: number, after: Key | undefined): Promise
 async function* auditHeight(db: Db, listId: number, rows: readonly AuditedRow[]): AsyncGenerator<Breach> {
   const feed = await db<{ id: number; last_number: number }>('feed').where({ id: 1 }).first();
   for (const row of rows) {
+    if (feed !== undefined && row.stands_from > feed.last_number) {
+      const what = `stands_from ${row.stands_from} is beyond the feed's last, ${feed.last_number}`;
+      yield breachOf(listId, row, 'feed-number', what);
+    }
     if (feed === undefined || row.feed_number === null || row.feed_number <= feed.last_number) continue;
     const what = `feed_number ${row.feed_number} is beyond the feed's last, ${feed.last_number}`;
     yield breachOf(listId, row, 'feed-number', what);

@@ -25,6 +25,19 @@ const references: [table: string, column: string, target: string][] = [
   ['bulk_removals', 'account_id', 'accounts'],
   ['downloads', 'list_id', 'lists'],
   ['downloads', 'mailer_id', 'mailers'],
+  ['users', 'account_id', 'accounts'],
+  ['users', 'mailer_id', 'mailers'],
+  ['sessions', 'user_id', 'users'],
+  ['one_time_links', 'user_id', 'users'],
+  ['recovery_codes', 'user_id', 'users'],
+  ['opt_out_figures', 'list_id', 'lists'],
+  ['fetches', 'list_id', 'lists'],
+  ['fetches', 'mailer_id', 'mailers'],
+  ['not_honoured', 'list_id', 'lists'],
+  ['not_honoured', 'mailer_id', 'mailers'],
+  ['alert_settings', 'list_id', 'lists'],
+  ['alerts', 'list_id', 'lists'],
+  ['list_sizes', 'list_id', 'lists'],
 ];
 
 /** Rows that name what there is not, grants across accounts, and credentials without their lists. */

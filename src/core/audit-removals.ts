@@ -22,7 +22,25 @@ export async function* auditRemovals(db: Db): AsyncGenerator<Breach> {
       }
     }
     after = rows.at(-1)?.id ?? 0;
-    if (rows.length < sliceRows) return;
+    if (rows.length < sliceRows) break;
+  }
+  yield* auditFoundRemovals(db);
+}
+
+/** What is still to be removed belongs to a removal of the same list, which nobody has begun to take back. */
+async function* auditFoundRemovals(db: Db): AsyncGenerator<Breach> {
+  const rows: { removal_id: number; list_id: number; owner: number | null; kind: string }[] = await db(
+    'found_removals',
+  )
+    .leftJoin('bulk_removals', 'bulk_removals.id', 'found_removals.removal_id')
+    .orderBy('found_removals.removal_id')
+    .limit(sliceRows)
+    .select('removal_id', 'found_removals.list_id', 'bulk_removals.list_id as owner', 'kind');
+  for (const { removal_id, list_id, owner, kind } of rows) {
+    const fits = owner === list_id && kind === 'some';
+    if (fits) continue;
+    const description = `removal ${removal_id}: no removal of some of list ${list_id} has this id`;
+    yield { code: 'removal', table: 'found_removals', description };
   }
 }
 

@@ -26,6 +26,9 @@ export interface AuditedRow {
   readonly feed_number: number | null;
   readonly counted: number;
   readonly vouched: number;
+  readonly figured: number;
+  readonly stands_from: number;
+  readonly left_again_at: number | null;
 }
 
 export interface RowFault {
@@ -45,7 +48,7 @@ export function faultsOf(row: AuditedRow, marks: readonly FeedMark[], at: number
   const octets = octetFaults(row);
   // Nothing can be told by octets that are not what they should be.
   if (octets.length > 0) return octets;
-  return [...addressFaults(row), ...timeFaults(row, at), ...vouchedFaults(row), ...feedFaults(row, marks)];
+  return [...addressFaults(row), ...timeFaults(row, at), ...flagFaults(row), ...feedFaults(row, marks)];
 }
 
 /** What an entry counts as, told anew from what feed.ts says: 0 suppresses nobody. */
@@ -102,6 +105,7 @@ function timeFaults(row: AuditedRow, at: number): RowFault[] {
   const fault = (what: string) => faults.push({ code: 'time', what });
   if (created_at > recorded_at) fault('created_at is after recorded_at');
   if (recorded_at > last_at) fault('recorded_at is after last_at');
+  if ((row.left_again_at ?? 0) > last_at) fault('left_again_at is after last_at');
   if (last_at > at + clockSkewMs) fault('last_at is to come');
   if (removed_at !== null && removed_at > at + clockSkewMs) fault('removed_at is to come');
   const times = { created_at, recorded_at, last_at, removed_at, expires_at };
@@ -117,8 +121,11 @@ function timeFaults(row: AuditedRow, at: number): RowFault[] {
   return faults;
 }
 
-function vouchedFaults({ vouched }: AuditedRow): RowFault[] {
-  return vouched === 0 || vouched === 1 ? [] : [{ code: 'vouched', what: 'vouched is neither 0 nor 1' }];
+function flagFaults({ vouched, figured }: AuditedRow): RowFault[] {
+  return [
+    ...(vouched === 0 || vouched === 1 ? [] : [{ code: 'vouched', what: 'vouched is neither 0 nor 1' }]),
+    ...([0, 1, 2].includes(figured) ? [] : [{ code: 'figures', what: 'figured is none of 0, 1 and 2' }]),
+  ];
 }
 
 function feedFaults(row: AuditedRow, marks: readonly FeedMark[]): RowFault[] {

@@ -9,10 +9,16 @@ import { formatName, formatVersion, type BackupHeader } from './backup-shapes.js
 import { findFingerprint, fingerprintOf } from './secret.js';
 
 /**
- * Tables that no backup holds, since they tell who is at work at this moment. All others go along, those as
- * well that a migration adds.
+ * What somebody signs in with for a while: whoever has signed out, or has used a link, must not find it good again
+ * after a restore.
  */
-export const transientTables: readonly string[] = ['leases'];
+export const signInTables: readonly string[] = ['sessions', 'one_time_links', 'sign_in_tries'];
+
+/**
+ * Tables that no backup holds, since they tell who is at work at this moment, or what is about to be sent: it
+ * would be sent once more. All others go along, those as well that a migration adds.
+ */
+export const transientTables: readonly string[] = ['leases', 'mails', ...signInTables];
 
 export interface BackupOptions {
   /** The version of Signoff. */

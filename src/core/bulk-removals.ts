@@ -143,6 +143,21 @@ export async function bulkRemovalsOfAccount(db: Db, accountId: number | null): P
   return newest(db, accountId === null ? {} : { account_id: accountId });
 }
 
+/** The newest first, of those since a time; at most `limit`. */
+export async function bulkRemovalsSince(
+  db: Db,
+  accountId: number,
+  since: number,
+  limit: number,
+): Promise<BulkRemoval[]> {
+  const rows = await db<BulkRemovalRow>('bulk_removals')
+    .where({ account_id: accountId })
+    .where('at', '>=', since)
+    .orderBy('id', 'desc')
+    .limit(Math.min(limit, 1000));
+  return rows.map(removalOf);
+}
+
 export async function bulkRemovalsOfList(db: Db, listId: number): Promise<BulkRemoval[]> {
   return newest(db, { list_id: listId });
 }

@@ -48,11 +48,36 @@ const mostPending = 100_000;
 
 /** What taking a burst back would come to. */
 export async function tallyBurst(db: Db, burst: Burst, now = Date.now()): Promise<BurstOptOuts> {
+  const { forged, vouched } = await tallyWithin(db, burst, Infinity, now);
+  return { forged, vouched };
+}
+
+/** What of it could be told in a time. */
+export interface BurstTally extends BurstOptOuts {
+  /** How many of the forged ones are on which list, by its id. */
+  readonly lists: ReadonlyMap<number, number>;
+  /** All was gone through; otherwise it may be more. */
+  readonly isWhole: boolean;
+}
+
+/** The same, for somebody who does not wait for longer than `forMs` milliseconds. */
+export async function tallyWithin(
+  db: Db,
+  burst: Burst,
+  forMs: number,
+  now = Date.now(),
+): Promise<BurstTally> {
   const tally = { forged: 0, vouched: 0 };
+  const lists = new Map<number, number>();
+  const startedAt = performance.now();
   for await (const rows of rowsOfBurst(db, burst, now)) {
-    for (const row of rows) tally[row.vouched === 0 ? 'forged' : 'vouched']++;
+    for (const { vouched, list_id } of rows) {
+      tally[vouched === 0 ? 'forged' : 'vouched']++;
+      if (vouched === 0) lists.set(list_id, (lists.get(list_id) ?? 0) + 1);
+    }
+    if (performance.now() - startedAt > forMs) return { ...tally, lists, isWhole: false };
   }
-  return tally;
+  return { ...tally, lists, isWhole: true };
 }
 
 /**

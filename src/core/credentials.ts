@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Db } from '../db/connect.js';
-import { Invalid, NotFound } from '../errors.js';
+import { Invalid, NotFound, Refused } from '../errors.js';
 import { noteChange } from './history.js';
 import { isWhitelisted, parseIpWhitelist, type Network } from './ip-whitelist.js';
 import { reprintedWhitelist, type Confirmations } from './list-settings.js';
@@ -39,7 +39,7 @@ export interface NewCredential {
   readonly role?: string;
   readonly rights: readonly Right[];
   readonly ipWhitelist?: string;
-  readonly lists?: readonly List[];
+  readonly lists?: readonly Pick<List, 'id' | 'accountId' | 'publicId'>[];
   /** A key that programs hold already; otherwise one is made. */
   readonly key?: string;
 }
@@ -117,24 +117,39 @@ export async function getCredential(db: Db, id: number): Promise<Credential> {
   return credentialOf(db, row);
 }
 
-/** Those of an account, oldest first, ended ones included; at most 1,000. */
-export async function credentialsOfAccount(db: Db, accountId: number): Promise<Credential[]> {
+/**
+ * Those of an account, oldest first, ended ones included.
+ *
+ * @param options.beyond a credential's id: only those after it.
+ * @param options.limit at most 1,000.
+ */
+export async function credentialsOfAccount(
+  db: Db,
+  accountId: number,
+  { beyond = 0, limit = 1000 }: { beyond?: number; limit?: number } = {},
+): Promise<Credential[]> {
   const rows = await db<CredentialRow>('credentials')
     .where({ account_id: accountId })
+    .where('id', '>', beyond)
     .orderBy('id')
-    .limit(1000);
+    .limit(Math.min(limit, 1000));
   const credentials: Credential[] = [];
   for (const row of rows) credentials.push(await credentialOf(db, row));
   return credentials;
 }
 
-/** Ends a credential at once, or after a while, in which programs can change over to another. */
+/**
+ * Ends a credential at once, or after a while, in which programs can change over to another.
+ *
+ * @throws Refused where it has ended: that would bring it back.
+ */
 export async function endCredential(
   db: Db,
   credential: Credential,
   { actor, afterMs = 0 }: { actor: string; afterMs?: number },
 ): Promise<Credential> {
   const { id, accountId } = credential;
+  if (hasEnded(credential)) throw new Refused('ended', 'This credential has ended already.');
   await db.transaction(async (trx) => {
     await trx('credentials')
       .where({ id })
@@ -164,6 +179,10 @@ export async function findCredential(
   if (row === undefined || (row.expires_at !== null && row.expires_at <= at)) return null;
   if (login !== undefined && login !== row.login) return null;
   return credentialOf(db, row);
+}
+
+export function hasEnded({ expiresAt }: Pick<Credential, 'expiresAt'>, at = Date.now()): boolean {
+  return expiresAt !== null && expiresAt <= at;
 }
 
 /** @param ip null: it could not be told, and no network holds it. */

@@ -3,6 +3,7 @@ import { entryKeysOf, md5Of } from './address.js';
 import { findErased, hashesOfForms, noteErased, type Hashes } from './erased-people.js';
 import { noteChange } from './history.js';
 import { eraseFromRefusals } from './import-refusals.js';
+import { forgetNotHonouredOf } from './not-honoured.js';
 import type { OptOutRecord } from './opt-outs.js';
 import { listsWith, type NamedList } from './people.js';
 
@@ -63,6 +64,7 @@ async function eraseFromList(
   }
   const named = rows.filter(({ address }) => address !== null);
   for (const form of others) await addForm(trx, named, form);
+  await forgetNotHonouredOf(trx, listId, entryKeysOf(normalised));
   if (erased > 0) {
     await noteChange(trx, {
       accountId,
@@ -96,7 +98,16 @@ export async function eraseImported(db: Db, listId: number, addresses: readonly 
 }
 
 /** What an entry may hold of a person beside its hashes. */
-const personal = ['address', 'given', 'reason', 'ip', 'mailer_id', 'credential_id', 'receipt'] as const;
+const personal = [
+  'address',
+  'given',
+  'reason',
+  'ip',
+  'mailer_id',
+  'credential_id',
+  'receipt',
+  'left_again_at',
+] as const;
 
 /**
  * An entry of which only the SHA-256 is known holds no address, and keeps its kind: the other hash would make
@@ -151,6 +162,8 @@ async function addForm(trx: Db, rows: readonly OptOutRecord[], { md5, sha256 }: 
     removed_at: row.removed_at,
     // So that taking the removal back brings this back as well.
     removal_id: row.removal_id,
+    // Nobody has left by it: the figures have the other one.
+    figured: 2,
   }));
   for (let i = 0; i < entries.length; i += rowsAtOnce) {
     const insert = trx('opt_outs')

@@ -2,6 +2,7 @@ import { retrying, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
 import { md5Of } from './address.js';
 import { findErased, hashesOfForms, type Hashes } from './erased-people.js';
+import { countKnown } from './import-known.js';
 import type { LayoutOptions } from './import-layout.js';
 import type { ImportRow, Refusal, RowProblem } from './import-rows.js';
 import type { List } from './lists.js';
@@ -24,6 +25,8 @@ export interface ImportOptions extends LayoutOptions {
   readonly mostUnpacked?: number;
   /** How many opt-outs are written in one statement; 1,000 unless it is said. */
   readonly batchRows?: number;
+  /** When the import was begun, UTC milliseconds: counts the rows that the list held before; null or none does not. */
+  readonly begunAt?: number | null;
 }
 
 /** What was taken in spite of something. */
@@ -36,7 +39,11 @@ export interface ImportWarning {
 /** All up to a line has been dealt with: its rows are committed, or told as refused. */
 export interface ImportStep {
   readonly line: number;
+  /** How many of the file's octets had been read by then, as it came. */
+  readonly octets: number;
   readonly taken: number;
+  /** How many of those that were taken the list held before the import was begun; 0 where nobody counts them. */
+  readonly known: number;
   readonly refusals: readonly Refusal[];
   readonly warnings: readonly ImportWarning[];
 }
@@ -52,6 +59,7 @@ const clockSkewMs = 24 * 3_600_000;
 /** Rows on their way to the database, and what else there is to tell up to their last line. */
 export interface Batch {
   line: number;
+  octets: number;
   readonly rows: { row: ImportRow; tags: readonly string[] }[];
   readonly refusals: Refusal[];
   readonly warnings: ImportWarning[];
@@ -65,25 +73,37 @@ export async function store(
   options: ImportOptions,
   record: Record | null,
 ): Promise<ImportStep> {
-  const { line, refusals, warnings } = batch;
-  const now = Date.now();
+  const { line, octets, refusals, warnings } = batch;
+  const { begunAt = null, patienceMs } = options;
+  // The clock of whoever began it may be ahead: what is recorded from here on was not there before.
+  const now = Math.max(Date.now(), begunAt ?? 0);
   const due = batch.rows.filter(({ row }) => {
-    const isOver = typeof row.expiresAt === 'number' && row.expiresAt <= now;
-    if (isOver) refusals.push(refusalOf(row, 'expired'));
-    return !isOver;
+    if (isOver(row, now)) refusals.push(refusalOf(row, 'expired'));
+    return !isOver(row, now);
   });
   let taken = due.length;
+  let known = 0;
   if (record !== null) {
-    const refused = await patiently(options.patienceMs, async () =>
-      recordAll(await optOutsOf(db, list, due, now, options), record, options.batchRows),
-    );
+    const refused = await patiently(patienceMs, async () => {
+      const all = await optOutsOf(db, list, due, now, options);
+      const places = await recordAll(all, record, options.batchRows);
+      if (begunAt === null) return places;
+      const recorded = all.filter(({ place }) => !places.has(place));
+      known = await retrying(db, patienceMs, () => countKnown(db, list.id, recorded, begunAt));
+      return places;
+    });
     const notTaken = due.filter((_, place) => refused.has(place));
     refusals.push(...notTaken.map(({ row }) => refusalOf(row, 'not-taken')));
     taken -= notTaken.length;
   }
   for (const { row } of due) warnings.push(...warningsOf(row, now));
   const inOrder = <T extends { line: number }>(list: T[]) => list.sort((a, b) => a.line - b.line);
-  return { line, taken, refusals: inOrder(refusals), warnings: inOrder(warnings) };
+  return { line, octets, taken, known, refusals: inOrder(refusals), warnings: inOrder(warnings) };
+}
+
+/** Its opt-out has ended already. */
+export function isOver({ expiresAt }: ImportRow, now: number): boolean {
+  return typeof expiresAt === 'number' && expiresAt <= now;
 }
 
 function refusalOf({ line, raw }: ImportRow, problem: RowProblem): Refusal {
@@ -201,7 +221,7 @@ export async function patiently<T>(forMs: number, work: () => Promise<T>): Promi
 }
 
 /** Nobody's opt-out is lost over its date or its tag: it counts from now, or for all of the mail. */
-function warningsOf({ line, createdAt, expiresAt }: ImportRow, now: number): ImportWarning[] {
+export function warningsOf({ line, createdAt, expiresAt }: ImportRow, now: number): ImportWarning[] {
   const warnings: ImportWarning[] = [];
   if (createdAt === 'unreadable') warnings.push({ line, problem: 'date', text: '' });
   if (typeof createdAt === 'number' && createdAt > now + clockSkewMs) {

@@ -1,7 +1,7 @@
 import type { Db } from '../db/connect.js';
 import { NotFound, Refused, Unavailable } from '../errors.js';
 import { noteChange } from './history.js';
-import type { ImportJob, ImportJobRow } from './import-jobs.js';
+import type { ImportJob, ImportJobOptions, ImportJobRow } from './import-jobs.js';
 import { textsMs } from './old-import-jobs.js';
 
 /** How an import job goes from one state to another: by the keeper (import-job-run.ts) and by an operator. */
@@ -75,13 +75,45 @@ export async function noteOfJob(
 }
 
 /**
+ * Lets a held job wait for its turn, now that somebody has said how it is to be read. Belongs in a transaction.
+ *
+ * @param actor who has said so: it is theirs from here on.
+ * @throws Refused where it is not held any more: it was started before, ended, or has been held for too long.
+ */
+export async function startImportJob(
+  trx: Db,
+  id: number,
+  options: ImportJobOptions,
+  actor: string,
+): Promise<void> {
+  const row = await standing(trx, id);
+  if (row.state !== 'held') {
+    throw new Refused('not-held', 'This import was started before.');
+  }
+  if (row.chunks === 0 || (row.due_at ?? 0) < Date.now() + startMs) {
+    throw new Refused('file-gone', 'The file of this import is not kept any more: upload it again.');
+  }
+  const started = await changed(trx, row, {
+    ...{ state: 'waiting', due_at: null },
+    ...{ options: JSON.stringify(options), actor },
+  });
+  if (started === null) throw changedMeanwhile();
+}
+
+/**
  * Ends a job that waits or runs: what was recorded of it stays, the rest is not recorded. Of a step that is under
- * way at that moment, rows may be recorded that are not counted. Belongs in a transaction.
+ * way at that moment, rows may be recorded that are not counted. Of one that is held, nothing is left. Belongs in a
+ * transaction.
  *
  * @throws Refused where it is not there to be ended.
  */
 export async function endImportJob(trx: Db, id: number, actor: string): Promise<void> {
   const row = await standing(trx, id);
+  if (row.state === 'held') {
+    // The keeper deletes it, and its file, in slices.
+    if ((await changed(trx, row, { state: 'broken', due_at: 0 })) === null) throw changedMeanwhile();
+    return;
+  }
   if (row.state === 'uploading') {
     throw new Refused(
       'uploading',

@@ -8,6 +8,7 @@ import { formatOf } from './import-layout.js';
 import { keepRefusals, mostKept, refusalRowsOf } from './import-refusals.js';
 import { importOptOuts, type ImportEnd } from './import.js';
 import { getListById, type List } from './lists.js';
+import { withoutOptions } from './option-words.js';
 
 /** An import job that is being carried out. */
 export interface ImportRun {
@@ -105,6 +106,8 @@ async function begin(db: Db, found: ImportJobRow): Promise<ImportJobRow | null> 
       state: 'running',
       attempts: found.attempts + 1,
       begun_at: found.begun_at ?? Date.now(),
+      // Of what an older version has begun, not all rows would be counted.
+      known: found.line === 0 ? 0 : found.known,
     });
     if (row !== null && found.state === 'waiting') await noteOfJob(trx, row, 'list.import-started');
     return row;
@@ -121,14 +124,14 @@ function runOf(
   let row = begun;
   /** Whether its start still counts, and for nothing that the job has done. */
   let isOwed = true;
-  const { options, actor, credentialId } = jobOf(row);
+  const { options, actor, credentialId, begunAt } = jobOf(row);
   const steps = importOptOuts(
     db,
     list,
     readChunks(db, row.id, row.chunks),
     {
       ...options,
-      ...{ fromLine: row.line + 1, patienceMs, actor, credentialId, mostUnpacked },
+      ...{ fromLine: row.line + 1, patienceMs, actor, credentialId, mostUnpacked, begunAt },
       batchRows: rowsAStep[engineOf(db).name],
     },
     record,
@@ -194,6 +197,8 @@ async function saveStep(db: Db, row: ImportJobRow, step: ImportStep): Promise<Im
     const kept = await refusalRowsOf(trx, row.id, row.account_id, step.refusals.slice(0, room));
     const saved = await changed(trx, row, {
       line: step.line,
+      read_octets: step.octets,
+      known: row.known === null ? null : row.known + step.known,
       taken: row.taken + step.taken,
       refused: row.refused + step.refusals.length,
       kept_refusals: row.kept_refusals + kept.length,
@@ -209,9 +214,4 @@ function countedIn(warnings: string, step: ImportStep): string {
   const counts = JSON.parse(warnings) as Record<string, number>;
   for (const { problem } of step.warnings) counts[problem] = (counts[problem] ?? 0) + 1;
   return JSON.stringify(counts);
-}
-
-/** What the command line would have to be told is no help to the client of an API. */
-function withoutOptions(message: string): string {
-  return message.replace(/: say which with --.*$/, '.').replace(/^--[\w-]+ /, 'Column ');
 }

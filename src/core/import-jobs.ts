@@ -7,22 +7,31 @@ import { isPublicId, type List } from './lists.js';
  * Imports of files that were uploaded: stored in the database as they come (import-upload.ts), and carried
  * out by the keeper afterwards, wherever and however often it is stopped (import-job-run.ts).
  *
- * `uploading`: not all of it has come. `waiting`: it is safe, and its turn comes. `failed`: all that could be
+ * `uploading`: not all of it has come. `held`: all of it is there, and whoever brought it has yet to say how it is
+ * to be read, or it is forgotten. `waiting`: it is safe, and its turn comes. `failed`: all that could be
  * done was done, and `failure` says why that is not all of it; what was taken by then is recorded.
  */
-export const importJobStates = ['uploading', 'waiting', 'running', 'done', 'failed'] as const;
+export const importJobStates = ['uploading', 'held', 'waiting', 'running', 'done', 'failed'] as const;
 export type ImportJobState = (typeof importJobStates)[number];
 
 /** How the file is to be read; kept with the job. See LayoutOptions and ImportOptions. */
 export type ImportJobOptions = Pick<
   ImportOptions,
-  'format' | 'column' | 'tagColumn' | 'dateColumn' | 'reasonColumn' | 'tag' | 'addsTags' | 'severalTags'
+  | 'format'
+  | 'column'
+  | 'tagColumn'
+  | 'dateColumn'
+  | 'reasonColumn'
+  | 'tag'
+  | 'addsTags'
+  | 'severalTags'
+  | 'mapping'
 >;
 
 /** What a file is read like unless it is said otherwise: found out, from all of the mail, unknown tags as all of it. */
 export const plainImport: ImportJobOptions = {
   ...{ format: 'auto', column: null, tagColumn: null, dateColumn: null, reasonColumn: null },
-  ...{ tag: '*', addsTags: false, severalTags: false },
+  ...{ tag: '*', addsTags: false, severalTags: false, mapping: null },
 } as const;
 
 export interface ImportJob {
@@ -40,11 +49,15 @@ export interface ImportJob {
   readonly state: ImportJobState;
   /** Of the file as it was uploaded; 0 while it is. */
   readonly octets: number;
+  /** How many of its octets have been dealt with, as of its last step. */
+  readonly readOctets: number;
   /** How many of its lines have been dealt with; all of them once it is over. */
   readonly lines: number;
   /** Rows, whatever number of tags each of them names. `refused` counts those as well that are not kept. */
   readonly taken: number;
   readonly refused: number;
+  /** How many of those taken the list held before the import was begun; null where they were not counted. */
+  readonly known: number | null;
   /** How many rows were taken in spite of what, by ImportWarning's problem; a row may count more than once. */
   readonly warnings: Readonly<Record<string, number>>;
   /** How it was read, such as `csv` or `md5`; null while that is not known. */
@@ -55,6 +68,8 @@ export interface ImportJob {
   readonly createdAt: number;
   readonly begunAt: number | null;
   readonly finishedAt: number | null;
+  /** When it is forgotten, of a held one; null for any other. */
+  readonly heldUntil: number | null;
 }
 
 export interface ImportJobRow {
@@ -69,10 +84,12 @@ export interface ImportJobRow {
   /** `broken` is an upload that broke off, and is being removed: nobody is shown it. */
   state: ImportJobState | 'broken';
   octets: number;
+  read_octets: number;
   chunks: number;
   version: number;
   line: number;
   taken: number;
+  known: number | null;
   refused: number;
   kept_refusals: number;
   warnings: string;
@@ -147,14 +164,17 @@ export function jobOf(row: ImportJobRow): ImportJob {
     options: { ...plainImport, ...(JSON.parse(row.options) as Partial<ImportJobOptions>) },
     state: row.state === 'broken' ? 'failed' : row.state,
     octets: row.octets,
+    readOctets: row.read_octets,
     lines: row.line,
     taken: row.taken,
     refused: row.refused,
+    known: row.known,
     warnings: JSON.parse(row.warnings) as Record<string, number>,
     format: row.format,
     failure: row.failure_code === null ? null : { code: row.failure_code, message: row.failure ?? '' },
     createdAt: row.created_at,
     begunAt: row.begun_at,
     finishedAt: row.finished_at,
+    heldUntil: row.state === 'held' ? row.due_at : null,
   };
 }

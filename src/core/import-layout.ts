@@ -1,6 +1,7 @@
 import { Refused } from '../errors.js';
 import { parseAddress } from './address.js';
 import { delimiterOf, delimiters, fieldsOf, type Delimiter } from './csv.js';
+import { columnNames as names } from './import-column-names.js';
 
 export const importFormats = ['auto', 'csv', 'text', 'md5', 'sha256'] as const;
 export type ImportFormat = (typeof importFormats)[number];
@@ -18,10 +19,13 @@ export interface LayoutOptions {
    * or spaces. So may one of a column of that name that is asked for.
    */
   readonly severalTags?: boolean;
+  /** As a person who has seen the file has said it; what else is asked for of its format and columns is passed over. */
+  readonly mapping?: Mapping | null;
 }
 
 /** What can say who has left. */
 export type Kind = 'address' | 'md5' | 'sha256';
+const allKinds: readonly Kind[] = ['address', 'md5', 'sha256'];
 
 export interface Columns {
   /** The first of these that can be read counts; hashes count together. */
@@ -31,6 +35,17 @@ export interface Columns {
   readonly reason: number;
   readonly expires: number;
 }
+
+/** What each line holds: somebody who has left, and nothing else; or columns. */
+export type Mapping =
+  | { readonly type: 'lines' }
+  | {
+      readonly type: 'csv';
+      readonly delimiter: Delimiter;
+      /** The first line names the columns. */
+      readonly hasHeader: boolean;
+      readonly columns: Columns;
+    };
 
 /** How a file is to be read; columns count from 0, and -1 is none. */
 export type Layout =
@@ -56,20 +71,6 @@ export const exportColumns = [
   ...['email', 'md5', 'sha256', 'tag', 'created_at', 'recorded_at', 'source', 'reason', 'expires_at'],
 ] as const;
 
-/** What the programs of this world call their columns; the first that is there counts. */
-const names = {
-  address: [
-    ...['email', 'e-mail', 'email address', 'e-mail address', 'email_address', 'emailaddress', 'mail'],
-    ...['address', 'recipient', 'item'],
-  ],
-  md5: ['md5', 'email_md5', 'md5_hash', 'hash_md5'],
-  sha256: ['sha256', 'sha-256', 'email_sha256', 'sha256_hash', 'hash_sha256'],
-  hash: ['hash', 'email_hash'],
-  date: ['created_at', 'created', 'opted_out_at', 'unsubscribed_at', 'unsub_time', 'date'],
-  tag: ['tag'],
-  tags: ['tags', 'tag'],
-  reason: ['reason', 'unsub_reason'],
-};
 const whoNames = [...names.address, ...names.md5, ...names.sha256, ...names.hash];
 
 /**
@@ -81,7 +82,8 @@ const whoNames = [...names.address, ...names.md5, ...names.sha256, ...names.hash
 export function layoutOf(lines: readonly string[], options: LayoutOptions): Layout {
   const [first] = lines;
   if (first === undefined) throw new Refused('empty', 'The file is empty.');
-  const { format } = options;
+  const { format, mapping = null } = options;
+  if (mapping !== null) return mappedLayout(first, mapping, options);
   if (format !== 'auto' && format !== 'csv') {
     return { type: 'lines', kinds: [format === 'text' ? 'address' : format] };
   }
@@ -96,6 +98,13 @@ export function layoutOf(lines: readonly string[], options: LayoutOptions): Layo
     return csvLayout(header, delimiter, !isData(header[place] ?? ''), [place], options);
   }
   return layoutByContent(lines, header, options);
+}
+
+function mappedLayout(first: string, mapping: Mapping, { severalTags = false }: LayoutOptions): Layout {
+  if (mapping.type === 'lines') return { type: 'lines', kinds: allKinds };
+  const top = fieldsOf(first, mapping.delimiter);
+  const isOurs = mapping.hasHeader && isOurHeader(top);
+  return { ...mapping, width: top.length, isOurs, severalTags: severalTags && !isOurs };
 }
 
 /** What a cell or line holds, by its looks; null for nothing that could be recorded. */
@@ -119,7 +128,7 @@ function layoutByContent(
 ): Layout {
   const isCsv = options.format === 'csv' || hasColumns(options);
   for (const line of lines) {
-    if (!isCsv && kindOf(line.trim()) !== null) return { type: 'lines', kinds: ['address', 'md5', 'sha256'] };
+    if (!isCsv && kindOf(line.trim()) !== null) return { type: 'lines', kinds: allKinds };
     for (const delimiter of delimiters) {
       const fields = fieldsOf(line, delimiter);
       const places = fields.flatMap((field, place) => (kindOf(field.trim()) === null ? [] : [place]));
@@ -135,7 +144,7 @@ function layoutByContent(
     }
   }
   // Without a delimiter it is a text, all of whose lines will be told as none that can be read.
-  if (header.length === 1 && !isCsv) return { type: 'lines', kinds: ['address', 'md5', 'sha256'] };
+  if (header.length === 1 && !isCsv) return { type: 'lines', kinds: allKinds };
   throw noColumn(header, options.column);
 }
 
@@ -156,8 +165,7 @@ function csvLayout(
   options: LayoutOptions,
 ): Layout {
   const header = hasHeader ? top : [];
-  const isOurs =
-    exportColumns.length === header.length && exportColumns.every((name, i) => header[i] === name);
+  const isOurs = isOurHeader(header);
   const chosen = (given: string | null, known: readonly string[], option: string) =>
     given === null ? placeOf(header, known) : givenPlace(given, header, top, option);
   // Elsewhere, tags are those of a contact (Mailchimp).
@@ -178,6 +186,10 @@ function csvLayout(
       expires: isOurs ? exportColumns.indexOf('expires_at') : -1,
     },
   };
+}
+
+function isOurHeader(header: readonly string[]): boolean {
+  return exportColumns.length === header.length && exportColumns.every((name, i) => header[i] === name);
 }
 
 /** The columns that say who has left: of the addresses' one alone, and of each hash's. */

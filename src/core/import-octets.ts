@@ -9,11 +9,17 @@ export class CutOff extends Refused {
 /** So little at once that not much is lost with the piece that turns out to be damaged. */
 const gzipPiece = 2 * 1024;
 
+export interface FoundOut {
+  readonly encoding: 'utf-8' | 'utf-16le' | 'utf-16be';
+  readonly isGzip: boolean;
+}
+
 /**
  * The octets of a text file as UTF-8, without a byte order mark: gzip is told by its first octets and
  * unpacked, also of several members; UTF-16 with a byte order mark is turned into UTF-8.
  *
  * @param mostOctets what a gzip file may unpack to.
+ * @param onFound told what it is, before the first octet.
  * @throws Refused for what is no text by its first octets, and for what unpacks to too much.
  * @throws CutOff behind the last good octet of a gzip file that is cut off, or, of a damaged one, at most
  *   2 KB of the file before the damage.
@@ -21,11 +27,14 @@ const gzipPiece = 2 * 1024;
 export async function* textOctets(
   input: AsyncIterable<Buffer>,
   mostOctets = Infinity,
+  onFound: (found: FoundOut) => void = () => undefined,
 ): AsyncGenerator<Buffer> {
   const packed = await peeked(input, 2);
-  const unpacked = packed.head.equals(Buffer.of(0x1f, 0x8b)) ? gunzipped(packed.all, mostOctets) : packed.all;
+  const isGzip = packed.head.equals(Buffer.of(0x1f, 0x8b));
+  const unpacked = isGzip ? gunzipped(packed.all, mostOctets) : packed.all;
   const { head, all } = await peeked(unpacked, 4);
   const encoding = encodingOf(head);
+  onFound({ encoding, isGzip });
   if (encoding === 'utf-8') {
     yield* all;
     return;
@@ -35,7 +44,7 @@ export async function* textOctets(
   yield Buffer.from(decoder.decode());
 }
 
-function encodingOf(head: Buffer): 'utf-8' | 'utf-16le' | 'utf-16be' {
+function encodingOf(head: Buffer): FoundOut['encoding'] {
   const [first, second, third, fourth] = head;
   if (first === 0xff && second === 0xfe) return 'utf-16le';
   if (first === 0xfe && second === 0xff) return 'utf-16be';
@@ -44,6 +53,9 @@ function encodingOf(head: Buffer): 'utf-8' | 'utf-16le' | 'utf-16be' {
       'archive',
       'This is a ZIP archive or an Excel workbook: unpack it, or save it as CSV in UTF-8.',
     );
+  }
+  if (head.equals(Buffer.of(0xd0, 0xcf, 0x11, 0xe0))) {
+    throw new Refused('archive', 'This is a workbook of an old Excel: save it as CSV in UTF-8.');
   }
   if (first === 0x1f && second === 0x8b) {
     throw new Refused('archive', 'This is gzip inside gzip: unpack it once.');

@@ -20,6 +20,12 @@ export const mostOctets = 2 * 1024 ** 3;
 /** An upload to which nothing has been added for so long was left by a process that was killed: milliseconds. */
 export const abandonedMs = 3_600_000;
 
+/** What one file may come to, as it comes: octets. */
+export const mostFileOctets = 100 * 1024 ** 2;
+
+/** How long a file waits to be mapped before it is forgotten: milliseconds. */
+export const heldMs = 24 * 3_600_000;
+
 /** How the file is read, as `plainImport` unless it is said; its `tag` is one that the list knows, or `*`. */
 export interface UploadImportOptions extends Partial<ImportJobOptions> {
   /** Who the history says it was: at most 64 characters of ASCII. */
@@ -28,12 +34,14 @@ export interface UploadImportOptions extends Partial<ImportJobOptions> {
   readonly credentialId: number | null;
   /** As its client calls it; what is too long of it is cut. */
   readonly fileName: string | null;
+  /** It waits until somebody says how it is to be read: see startImportJob. */
+  readonly isHeld?: boolean;
   /** For how long a statement is repeated while the database is busy: milliseconds. */
   readonly patienceMs: number;
 }
 
 /**
- * Stores a file as it streams, in flat memory; the job that it makes is carried out by the keeper. Once this
+ * Stores a file as it streams, in flat memory; the job that it makes is carried out by the keeper, or held. Once this
  * resolves, the file is safe. Where it breaks off (where `octets` throws), what was stored is removed again.
  *
  * @throws TooMany where the account has 100 imports that are not over, or 2 GB of them.
@@ -43,7 +51,7 @@ export interface UploadImportOptions extends Partial<ImportJobOptions> {
 export async function uploadImport(
   db: Db,
   list: List,
-  { actor, credentialId, fileName, patienceMs, ...options }: UploadImportOptions,
+  { actor, credentialId, fileName, patienceMs, isHeld = false, ...options }: UploadImportOptions,
   octets: AsyncIterable<Buffer>,
 ): Promise<ImportJob> {
   const repeated = <T>(work: () => Promise<T>) => retrying(db, patienceMs, work);
@@ -65,7 +73,7 @@ export async function uploadImport(
   try {
     await repeated(() => refuseTooMany(db, list.accountId, id));
     const stored = await storeChunks(db, id, octets, repeated);
-    await repeated(() => release(db, id, stored));
+    await repeated(() => release(db, id, stored, isHeld));
   } catch (error) {
     // Where the database is away, the keeper does it later.
     await removeUpload(db, id).catch(() => undefined);
@@ -78,7 +86,7 @@ export async function uploadImport(
 async function refuseTooMany(db: Db, accountId: number, id: number): Promise<void> {
   const unfinished = await db<ImportJobRow>('import_jobs')
     .where({ account_id: accountId })
-    .whereIn('state', ['uploading', 'waiting', 'running'])
+    .whereIn('state', ['uploading', 'held', 'waiting', 'running'])
     .where('id', '<', id)
     .limit(mostUnfinished)
     .select('octets');
@@ -116,11 +124,19 @@ async function storeChunks(
   return stored;
 }
 
-/** From here on it is carried out, whatever becomes of this process. May be repeated. */
-async function release(db: Db, id: number, stored: { octets: number; chunks: number }): Promise<void> {
+/** From here on it is carried out, or held, whatever becomes of this process. May be repeated. */
+async function release(
+  db: Db,
+  id: number,
+  stored: { octets: number; chunks: number },
+  isHeld: boolean,
+): Promise<void> {
+  const next = isHeld
+    ? { state: 'held' as const, due_at: Date.now() + heldMs }
+    : { state: 'waiting' as const, due_at: null };
   const released = await db<ImportJobRow>('import_jobs')
     .where({ id, state: 'uploading' })
-    .update({ ...stored, state: 'waiting', due_at: null });
+    .update({ ...stored, ...next });
   if (released === 1) return;
   const standing = await db<ImportJobRow>('import_jobs').where({ id }).first('state');
   if (standing === undefined || standing.state === 'broken') {

@@ -58,11 +58,14 @@ export async function* importOptOuts(
   let cutOff: string | null = null;
   let lines = 0;
 
+  let octetsRead = 0;
+
   const onCutOff = (why: string) => void (cutOff = why);
 
   async function* flush(line: number): AsyncGenerator<ImportStep> {
     const full = batch;
     full.line = line;
+    full.octets = octetsRead;
     batch = newBatch(line);
     const step = store(db, list, full, options, record);
     // Who waits for an earlier one must not be ended by this one.
@@ -78,7 +81,8 @@ export async function* importOptOuts(
   }
 
   try {
-    const octets = inPieces(textOctets(input, options.mostUnpacked));
+    const counted = inPieces(input, (length) => void (octetsRead += length));
+    const octets = inPieces(textOctets(counted, options.mostUnpacked));
     for await (const chunk of untilCutOff(readRows(octets, options), onCutOff)) {
       layout = chunk.layout;
       lines = chunk.line;
@@ -104,11 +108,16 @@ const pieceOctets = 16 * 1024;
 const turnMs = 5;
 
 /** So small that reading one takes a few milliseconds, and others have their turn in between. */
-async function* inPieces(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* inPieces(
+  octets: AsyncIterable<Buffer>,
+  onPiece: (length: number) => void = () => undefined,
+): AsyncGenerator<Buffer> {
   let since = performance.now();
   for await (const chunk of octets) {
     for (let at = 0; at < chunk.length; at += pieceOctets) {
-      yield chunk.subarray(at, at + pieceOctets);
+      const piece = chunk.subarray(at, at + pieceOctets);
+      onPiece(piece.length);
+      yield piece;
       if (performance.now() - since < turnMs) continue;
       await nextTurn();
       since = performance.now();
@@ -117,7 +126,7 @@ async function* inPieces(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
 }
 
 function newBatch(line: number): Batch {
-  return { line, rows: [], refusals: [], warnings: [] };
+  return { line, octets: 0, rows: [], refusals: [], warnings: [] };
 }
 
 /** What was read before the file broke off is taken like the rest. */

@@ -100,16 +100,17 @@ export async function namesOfList(db: Db, list: List): Promise<ListName[]> {
   return rows.map(({ surface, written }) => ({ surface, name: written }));
 }
 
-/** An account's lists with their names on a surface; at most 10,000. */
+/** An account's lists with their names on a surface; at most 10,000, or as many as are asked for. */
 export async function namesOnSurface(
   db: Db,
   accountId: number,
   surface: string,
+  limit = 10_000,
 ): Promise<{ name: string; listId: number }[]> {
   const rows = await db<NameRow>('list_names')
     .where({ account_id: accountId, surface })
     .orderBy('name')
-    .limit(10_000);
+    .limit(Math.min(limit, 10_000));
   return rows.map(({ written, list_id }) => ({ name: written, listId: list_id }));
 }
 

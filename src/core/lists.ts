@@ -1,12 +1,13 @@
 import { randomInt } from 'node:crypto';
 import type { Db } from '../db/connect.js';
-import { Invalid, NotFound } from '../errors.js';
+import { Invalid, NotFound, Refused } from '../errors.js';
 import { checkNotGlobal } from './global-list.js';
 import { noteChange } from './history.js';
 import { parseIpWhitelist, type Network } from './ip-whitelist.js';
 import { columnsOf, type Confirmations, type ListSettings } from './list-settings.js';
 import { parseRedirectTemplate, type RedirectTemplate } from './redirect-template.js';
 import { findTags } from './tags.js';
+import { readThankYouTexts } from './thank-you.js';
 
 /** A suppression list: addresses that its mail must not reach. */
 export interface List {
@@ -38,6 +39,8 @@ export interface List {
   /** The mailers that it is granted to. */
   readonly mailerIds: ReadonlySet<number>;
   readonly createdAt: number;
+  /** Later with each change of a setting: UTC milliseconds. */
+  readonly changedAt: number;
 }
 
 interface ListRow {
@@ -106,20 +109,23 @@ export async function createList(
 /**
  * Changes the settings that are given. Thank-you texts of languages that are not given stay.
  *
+ * @param ifChangedAt the `changedAt` of the settings that somebody looked at: others since are not overwritten.
  * @throws Invalid naming the setting that does not pass; nothing is changed then.
+ * @throws Refused `changed-meanwhile`
  */
 export async function editList(
   db: Db,
   list: List,
   settings: Partial<ListSettings>,
-  { actor, ...confirmations }: { actor: string } & Confirmations,
+  { actor, ifChangedAt, ...confirmations }: { actor: string; ifChangedAt?: number } & Confirmations,
 ): Promise<List> {
   const columns = columnsOf(settings, confirmations, list.thankYou);
   if (Object.keys(columns).length > 0) {
     await db.transaction(async (trx) => {
-      await trx('lists')
-        .where({ id: list.id })
-        .update({ ...columns, changed_at: Date.now() });
+      const edited = await trx('lists')
+        .where({ id: list.id, ...(ifChangedAt === undefined ? {} : { changed_at: ifChangedAt }) })
+        .update({ ...columns, changed_at: Math.max(Date.now(), list.changedAt + 1) });
+      if (edited === 0) throw new Refused('changed-meanwhile', `${list.name} was changed meanwhile.`);
       await noteChange(trx, {
         accountId: list.accountId,
         listId: list.id,
@@ -221,7 +227,7 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     archivedAt: row.archived_at,
     directLink: row.direct_link,
     pixel: row.pixel !== 0,
-    thankYou: thankYouOf(row.thank_you),
+    thankYou: readThankYouTexts(row.thank_you),
     redirect: redirect?.ok ? redirect.template : null,
     ipWhitelist: whitelist.ok ? whitelist.networks : [],
     downloadsFromAnyAddress: row.downloads_from_any_address !== 0,
@@ -235,14 +241,6 @@ async function listOf(db: Db, row: ListRow): Promise<List> {
     tags: await findTags(db, row.id),
     mailerIds: await findGrantees(db, row.id),
     createdAt: row.created_at,
+    changedAt: row.changed_at,
   };
-}
-
-/** Texts that cannot be read must not close the opt-out page: the built-in ones take their place. */
-function thankYouOf(json: string): Record<string, string> {
-  try {
-    return JSON.parse(json) as Record<string, string>;
-  } catch {
-    return {};
-  }
 }

@@ -55,9 +55,22 @@ export async function getMailer(db: Db, id: number): Promise<Mailer> {
   return mailerOf(row);
 }
 
-/** Oldest first; at most 10,000. */
-export async function mailersOfAccount(db: Db, accountId: number): Promise<Mailer[]> {
-  const rows = await db<MailerRow>('mailers').where({ account_id: accountId }).orderBy('id').limit(10_000);
+/**
+ * Oldest first.
+ *
+ * @param options.beyond a mailer's id: only those after it.
+ * @param options.limit at most 10,000.
+ */
+export async function mailersOfAccount(
+  db: Db,
+  accountId: number,
+  { beyond = 0, limit = 10_000 }: { beyond?: number; limit?: number } = {},
+): Promise<Mailer[]> {
+  const rows = await db<MailerRow>('mailers')
+    .where({ account_id: accountId })
+    .where('id', '>', beyond)
+    .orderBy('id')
+    .limit(Math.min(limit, 10_000));
   return rows.map((row) => mailerOf(row));
 }
 
@@ -102,7 +115,7 @@ export async function editMailer(
 export async function grantList(
   db: Db,
   mailer: Mailer,
-  list: List,
+  list: Pick<List, 'id' | 'accountId'>,
   { actor }: { actor: string },
 ): Promise<void> {
   if (mailer.accountId !== list.accountId)
@@ -126,7 +139,7 @@ export async function grantList(
 export async function revokeList(
   db: Db,
   mailer: Mailer,
-  list: List,
+  list: Pick<List, 'id' | 'accountId'>,
   { actor }: { actor: string },
 ): Promise<boolean> {
   return db.transaction(async (trx) => {
@@ -141,6 +154,29 @@ export async function revokeList(
       });
     }
     return revoked > 0;
+  });
+}
+
+/**
+ * Grants a mailer those of the lists that are chosen, and takes the others of them away; what it is granted
+ * beyond `lists` stays.
+ *
+ * @throws NotFound where a list belongs to another account.
+ */
+export async function changeGrants(
+  db: Db,
+  mailer: Mailer,
+  lists: readonly Pick<List, 'id' | 'accountId'>[],
+  isChosen: (listId: number) => boolean,
+  { actor }: { actor: string },
+): Promise<void> {
+  await db.transaction(async (trx) => {
+    const standing = new Set(await grantedLists(trx, mailer));
+    for (const list of lists) {
+      if (isChosen(list.id) === standing.has(list.id)) continue;
+      if (isChosen(list.id)) await grantList(trx, mailer, list, { actor });
+      else await revokeList(trx, mailer, list, { actor });
+    }
   });
 }
 

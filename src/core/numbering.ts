@@ -1,4 +1,5 @@
 import { engineOf, rowsOf, type Db } from '../db/connect.js';
+import { addToFigures } from './opt-out-figures.js';
 
 /**
  * The keeper's writes to the feed: numbers for what has changed, and removals for what has expired. See
@@ -22,11 +23,14 @@ interface PendingRow {
   counted: number;
   kind: number;
   expires_at: number | null;
+  recorded_at: number;
+  source: string;
+  figured: number;
 }
 
 /**
  * Gives rows that have committed since the last call their feed numbers, and brings the counts of their
- * lists up to date in the same transaction.
+ * lists, and the figures (opt-out-figures.ts), up to date in the same transaction.
  *
  * @param fencing the keeper's lease; the feed takes nothing from a keeper that has lost it.
  * @param limit rows a call: what one transaction takes, and SQLite's one connection is held for.
@@ -36,7 +40,8 @@ interface PendingRow {
 export async function numberChanges(db: Db, fencing: number, limit = 1000): Promise<number> {
   const { straightJoin, byIndex } = engineOf(db);
   const result: unknown = await db.raw(
-    `SELECT o.list_id, o.address_key, o.tag, o.counted, o.expires_at, ${KIND} AS kind
+    `SELECT o.list_id, o.address_key, o.tag, o.counted, o.expires_at, o.recorded_at, o.source,
+       o.figured, ${KIND} AS kind
      FROM lists ${straightJoin} opt_outs AS o ${byIndex('opt_outs_feed')}
        ON o.list_id = lists.id AND o.feed_number IS NULL LIMIT ?`,
     [limit],
@@ -67,6 +72,10 @@ async function number(trx: Db, rows: readonly PendingRow[], fencing: number): Pr
   const numbered = rows.map((row, i) => ({ ...row, number: feed.last_number + 1 + i }));
   if ((await writeNumbers(trx, numbered)) !== rows.length) throw changedMeanwhile;
   for (const [listId, counts] of countsByList(numbered)) await addCounts(trx, listId, counts);
+  await addToFigures(
+    trx,
+    rows.filter((row) => row.kind !== 0 && row.figured === 0),
+  );
   await noteExpiries(trx, rows);
   await trx('feed')
     .where({ id: 1 })
@@ -90,17 +99,26 @@ async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: numb
       row.kind,
       row.number,
       row.expires_at,
+      row.recorded_at,
+      row.source,
+      row.figured,
     ]),
   );
   // The + keeps SQLite from going through all rows without a number for each one that gets its own.
   const isAsRead = `+o.feed_number IS NULL AND o.counted = j.counted AND (${KIND}) = j.kind
-    AND o.expires_at ${nullSafeEqual} j.expires_at`;
+    AND o.expires_at ${nullSafeEqual} j.expires_at AND o.recorded_at = j.recorded_at AND o.source = j.source
+    AND o.figured = j.figured`;
+  // By what was read: MySQL may assign in any order here.
+  const standsFrom = 'CASE WHEN j.counted = 0 AND j.kind <> 0 THEN j.number ELSE o.stands_from END';
+  const figured = 'CASE WHEN j.figured = 0 AND j.kind <> 0 THEN 1 ELSE j.figured END';
   if (name === 'sqlite') {
     const result: { changes: number } = await trx.raw(
-      `UPDATE opt_outs AS o SET feed_number = j.number, counted = j.kind
+      `UPDATE opt_outs AS o SET feed_number = j.number, counted = j.kind, stands_from = ${standsFrom},
+         figured = ${figured}
        FROM (SELECT value ->> 0 AS list_id, unhex(value ->> 1) AS address_key, unhex(value ->> 2) AS tag,
                value ->> 3 AS counted, value ->> 4 AS kind, value ->> 5 AS number,
-               value ->> 6 AS expires_at FROM json_each(?)) AS j
+               value ->> 6 AS expires_at, value ->> 7 AS recorded_at, value ->> 8 AS source,
+               value ->> 9 AS figured FROM json_each(?)) AS j
        WHERE o.list_id = j.list_id AND o.address_key = j.address_key AND o.tag = j.tag AND ${isAsRead}`,
       [json],
     );
@@ -109,10 +127,11 @@ async function writeNumbers(trx: Db, rows: readonly (PendingRow & { number: numb
   const [result] = (await trx.raw(
     `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (list_id INT UNSIGNED PATH '$[0]', address_key VARCHAR(32) PATH '$[1]',
        tag VARCHAR(256) PATH '$[2]', counted INT PATH '$[3]', kind INT PATH '$[4]', number BIGINT PATH '$[5]',
-       expires_at BIGINT PATH '$[6]')) AS j
+       expires_at BIGINT PATH '$[6]', recorded_at BIGINT PATH '$[7]', source VARCHAR(12) PATH '$[8]',
+       figured INT PATH '$[9]')) AS j
      STRAIGHT_JOIN opt_outs AS o ${byIndex(null)}
        ON o.list_id = j.list_id AND o.address_key = UNHEX(j.address_key) AND o.tag = UNHEX(j.tag)
-     SET o.feed_number = j.number, o.counted = j.kind
+     SET o.feed_number = j.number, o.counted = j.kind, o.stands_from = ${standsFrom}, o.figured = ${figured}
      WHERE ${isAsRead}`,
     [json],
   )) as [{ affectedRows: number }];

@@ -9,7 +9,8 @@ import type { Retention } from './retention.js';
 export const textsMs = 30 * 24 * 3_600_000;
 
 /**
- * Deletes a slice of what an import job needs no more: all of an upload that broke off, the chunks of a job that
+ * Deletes a slice of what an import job needs no more: all of an upload that broke off, or was held for so long
+ * that its owner has forgotten it; the chunks of a job that
  * is over, and after 30 days the texts of the rows that it refused.
  *
  * @returns whether there may be more to do at once.
@@ -20,7 +21,8 @@ export async function tidyImportJobs(db: Db, now: number): Promise<boolean> {
   const { id, state } = job;
   const as = (columns: Partial<ImportJobRow>) =>
     db<ImportJobRow>('import_jobs').where({ id, state, due_at: job.due_at }).update(columns);
-  if (state === 'uploading') await as({ state: 'broken' });
+  // Marked first: what is half deleted must not become a job.
+  if (state === 'uploading' || state === 'held') await as({ state: 'broken' });
   else if (state === 'broken') await removeBroken(db, id);
   else if (job.chunks > 0) {
     if (await deleteChunks(db, id)) return true;

@@ -1,13 +1,16 @@
 import { Secret, TOTP } from 'otpauth';
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
+import { createRecoveryCodes, forgetRecoveryCodes, takeRecoveryCode } from './recovery-codes.js';
 import { seal, sealingKey, unseal } from './sealed.js';
-import { noteOfUser, type User, type UserRow } from './users.js';
+import { actorOf, noteOfUser, type User, type UserRow } from './users.js';
 
 /** Of a code's time: seconds, as all programs have it (RFC 6238). */
 const period = 30;
 /** How many steps the clock of a telephone may be off, to either side. */
 const tolerance = 1;
+
+const codePattern = /^\d{6}$/;
 
 /** A secret that is shown to its user and not yet in use. */
 export interface NewSecret {
@@ -31,6 +34,7 @@ export function secretOf(user: User, secret: string): NewSecret {
  * Asks for codes from now on.
  *
  * @param code of the new secret, so that nobody locks himself out with one that was not scanned.
+ * @returns recovery codes, which cannot be told again.
  * @throws Invalid `wrong` for the code.
  */
 export async function switchOnCodes(
@@ -39,41 +43,50 @@ export async function switchOnCodes(
   user: User,
   { secret, code }: { secret: string; code: string },
   { actor, now = Date.now() }: { actor: string; now?: number },
-): Promise<void> {
+): Promise<string[]> {
   const step = stepOf(user, checkBase32(secret), code, now);
   if (step === null) throw wrongCode();
   const sealed = seal(keyFor(installationSecret, user), Buffer.from(secret));
-  await db.transaction(async (trx) => {
+  return db.transaction(async (trx) => {
     await trx('users').where({ id: user.id }).update({ totp_secret: sealed, totp_step: step });
     await noteOfUser(trx, user, actor, 'user.codes-on');
+    return createRecoveryCodes(trx, installationSecret, user);
   });
 }
 
+/** Asks for none any more; recovery codes are gone with them. */
 export async function switchOffCodes(db: Db, user: User, { actor }: { actor: string }): Promise<void> {
   await db.transaction(async (trx) => {
     await trx('users').where({ id: user.id }).update({ totp_secret: null, totp_step: 0 });
+    await forgetRecoveryCodes(trx, user);
     await noteOfUser(trx, user, actor, 'user.codes-off');
   });
 }
 
 /**
- * Takes a code: each opens once (RFC 6238, section 5.2), also where two come at the same time.
+ * Takes a code, or a recovery code in its place: each opens once (RFC 6238, section 5.2), also where two come at
+ * the same time. Part of the transaction that it lets something be done in.
  *
  * @throws Invalid `wrong`.
  */
 export async function takeCode(
-  db: Db,
+  trx: Db,
   installationSecret: string,
   user: User,
   code: string,
   now = Date.now(),
 ): Promise<void> {
-  const row = await db<UserRow>('users').where({ id: user.id }).first('totp_secret');
-  const secret = row?.totp_secret == null ? null : unseal(keyFor(installationSecret, user), row.totp_secret);
-  if (secret === null) throw wrongCode();
-  const step = stepOf(user, secret.toString(), code, now);
+  const row = await trx<UserRow>('users').where({ id: user.id }).first('totp_secret');
+  if (row?.totp_secret == null) throw wrongCode();
+  if (!codePattern.test(plainOf(code))) {
+    if (!(await takeRecoveryCode(trx, installationSecret, user, code))) throw wrongCode();
+    await noteOfUser(trx, user, actorOf(user), 'user.recovery-code-used');
+    return;
+  }
+  const secret = unseal(keyFor(installationSecret, user), row.totp_secret);
+  const step = secret === null ? null : stepOf(user, secret.toString(), code, now);
   if (step === null) throw wrongCode();
-  const taken = await db('users')
+  const taken = await trx('users')
     .where({ id: user.id })
     .where('totp_step', '<', step)
     .update({ totp_step: step });
@@ -82,10 +95,15 @@ export async function takeCode(
 
 /** @returns the time step whose code it is; null where it is of none that counts now. */
 function stepOf(user: User, secret: string, code: string, now: number): number | null {
-  const token = code.replace(/[\s-]/g, '');
-  if (!/^\d{6}$/.test(token)) return null;
+  const token = plainOf(code);
+  if (!codePattern.test(token)) return null;
   const delta = totpOf(user, secret).validate({ token, timestamp: now, window: tolerance });
   return delta === null ? null : Math.floor(now / 1000 / period) + delta;
+}
+
+/** As programs show it: `123 456`; typed on a Japanese keyboard, in wide digits. */
+function plainOf(code: string): string {
+  return code.normalize('NFKC').replace(/[\s-]/g, '');
 }
 
 function totpOf(user: User, secret: string): TOTP {

@@ -30,8 +30,19 @@ const mostStanding = 5;
 /** 256 random bits. */
 const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
 
-/** @returns the token, which is kept hashed and cannot be told again. */
-export async function createLink(db: Db, purpose: LinkPurpose, user: User | null): Promise<string> {
+/** A link about a forgotten password that somebody hands on: it takes longer than a mail does. */
+export const handedOnMs = 24 * 3_600_000;
+
+/**
+ * @param options.forMs how long it is good, where that is not what its purpose says.
+ * @returns the token, which is kept hashed and cannot be told again.
+ */
+export async function createLink(
+  db: Db,
+  purpose: LinkPurpose,
+  user: User | null,
+  { forMs = linkLifetimes[purpose] }: { forMs?: number } = {},
+): Promise<string> {
   const token = randomBytes(32).toString('base64url');
   const now = Date.now();
   await db.transaction(async (trx) => {
@@ -47,7 +58,7 @@ export async function createLink(db: Db, purpose: LinkPurpose, user: User | null
       purpose,
       user_id: user?.id ?? null,
       created_at: now,
-      expires_at: now + linkLifetimes[purpose],
+      expires_at: now + forMs,
     });
   });
   return token;
@@ -82,6 +93,19 @@ export async function useLink(trx: Db, purpose: LinkPurpose, token: string): Pro
     .where('expires_at', '>', Date.now())
     .delete();
   return used > 0;
+}
+
+/** The ids of those who have an invitation that would still open. @param users at most 1,000. */
+export async function usersWithLinks(db: Db, users: readonly User[]): Promise<ReadonlySet<number>> {
+  const ids = users.map(({ id }) => id);
+  if (ids.length === 0) return new Set();
+  const linked: unknown = await db('one_time_links')
+    .whereIn('user_id', ids)
+    .where({ purpose: 'invitation' })
+    .where('expires_at', '>', Date.now())
+    .distinct('user_id')
+    .pluck('user_id');
+  return new Set(linked as number[]);
 }
 
 /** @returns whether there may be more. */

@@ -1,5 +1,6 @@
 import { engineOf, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
+import type { AddressPart } from './opt-out-filter.js';
 import type { OptOutRecord } from './opt-outs.js';
 import type { SearchOptions } from './opt-out-search.js';
 
@@ -58,6 +59,45 @@ export async function sliceOf(
   options: SearchOptions,
 ): Promise<OptOutRecord[]> {
   return (await sliceBeyond(db, listId, start, limit, options).select('*')) as OptOutRecord[];
+}
+
+/** Begins each label of a domain that people see in other letters (RFC 5890, section 2.3.2.5). */
+const aceMark = Buffer.from('xn--');
+
+/**
+ * The addresses of a list that stand, in their order, out of the index alone, each as often as it has opt-outs: of
+ * a slice those that begin with a text, or that may hold it.
+ */
+export async function addressesBeyond(
+  db: Db,
+  listId: number,
+  after: string | null,
+  limit: number,
+  { kind, text }: AddressPart,
+): Promise<{ addresses: Buffer[]; looked: number; last: Buffer | null }> {
+  const start = after === null ? null : { address: Buffer.from(after), isIncluded: false };
+  const octets = Buffer.from(text);
+  if (kind !== 'part') {
+    const options = { prefix: text, limit };
+    const found = await sliceBeyond(db, listId, start, limit, options).pluck('standing_address');
+    const addresses = found as Buffer[];
+    return { addresses, looked: addresses.length, last: addresses.at(-1) ?? null };
+  }
+  // Told in the database first: mostly none does, and to bring them all here costs five times as much.
+  const marks = octets.length === text.length ? [octets] : [octets, aceMark];
+  const holds = marks.map(() => 'INSTR(standing_address, ?) > 0').join(' OR ');
+  const slice = sliceBeyond(db, listId, start, limit, { limit }).select('standing_address');
+  const told: { looked: number | string; held: number | string | null; last: Buffer | null } | undefined =
+    await db
+      .from(slice.as('of_list'))
+      .first(db.raw(`COUNT(*) AS looked, SUM(${holds}) AS held, MAX(standing_address) AS last`, marks));
+  const [looked, last] = [Number(told?.looked ?? 0), told?.last ?? null];
+  if (last === null || Number(told?.held) === 0) return { addresses: [], looked, last };
+  const held = await sliceBeyond(db, listId, start, limit, { limit })
+    .where('standing_address', '<=', last)
+    .whereRaw(`(${holds})`, marks)
+    .pluck('standing_address');
+  return { addresses: held as Buffer[], looked, last };
 }
 
 /** By the index alone, whatever the statistics say: rows come out in its order, the tags of an address in any. */

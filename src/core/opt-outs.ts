@@ -18,6 +18,8 @@ export type Source = (typeof sources)[number];
 /** The doors that record without anybody pressing anything; `direct-link` does where it is `instant`. */
 export const machineDoors = ['pixel', 'one-click', 'direct-link'] as const satisfies readonly Source[];
 const machineSources = machineDoors.map((source) => `'${source}'`).join(', ');
+/** The doors by which recipients themselves leave; who does once more got a mail meanwhile (not-honoured.ts). */
+const recipientSources = "'page', 'direct-link', 'one-click', 'pixel'";
 
 /** The tag of an opt-out from all of a list's mail. */
 export const EVERYTHING = '*';
@@ -173,6 +175,10 @@ function mergeClause(db: Db): string {
       ELSE opt_outs.repeats + 1 END,
     vouched = CASE WHEN ${live} AND ${incoming('vouched')} = 0 AND ${isSameClient} THEN opt_outs.vouched
       WHEN ${live} THEN 1 ELSE ${incoming('vouched')} END,
+    figured = CASE WHEN ${live} THEN opt_outs.figured ELSE 0 END,
+    left_again_at = CASE WHEN NOT (${live}) THEN NULL
+      WHEN ${incoming('source')} NOT IN (${recipientSources}) THEN opt_outs.left_again_at
+      ELSE ${larger('COALESCE(opt_outs.left_again_at, 0)', incoming('recorded_at'))} END,
     ${['recorded_at', 'source', 'reason', 'mailer_id', 'credential_id', 'ip', 'receipt'].map(kept).join(', ')},
     ${filled('given')},
     ${filled('address')},
@@ -209,6 +215,7 @@ export interface OptOutRecord {
   readonly removal_id: number | null;
   readonly feed_number: number | null;
   readonly counted: number;
+  readonly stands_from: number;
 }
 
 /**

@@ -91,7 +91,7 @@ export function hashPassword(password: string): Promise<string> {
  */
 export async function isPassword(passwordHash: string | null, password: string): Promise<boolean> {
   // Longer ones cannot be chosen, and what somebody else sends need not be hashed at any length.
-  const text = password.normalize('NFC').slice(0, longest + 1);
+  const text = [...password.normalize('NFC').slice(0, 2 * longest + 2)].slice(0, longest + 1).join('');
   const isRight = await inTurn(() => verify(passwordHash ?? nobodys, text));
   return isRight && passwordHash !== null;
 }

@@ -4,7 +4,7 @@ import { DomainError, Refused } from '../errors.js';
 import type { Backup } from './backup-file.js';
 import { decodeRow } from './backup-format.js';
 import type { BackupTable } from './backup-shapes.js';
-import { transientTables } from './backup.js';
+import { signInTables, transientTables } from './backup.js';
 import { clearInstallation } from './half-restored.js';
 
 /** SQLite takes 32,766 values a statement. */
@@ -37,10 +37,13 @@ export async function foreignTables(db: Db, { tables }: Backup): Promise<string[
   return foreign;
 }
 
-/** Takes away what an unfinished restore, or the migrations, have left. */
+/**
+ * Takes away what an unfinished restore, or the migrations, have left; and sessions and links of users that are
+ * gone: the backup's have the same ids.
+ */
 export async function clearTables(db: Db): Promise<void> {
   for (const { name } of await describeTables(db)) {
-    if (transientTables.includes(name)) continue;
+    if (transientTables.includes(name) && !signInTables.includes(name)) continue;
     if (name === 'installation') await clearInstallation(db);
     else if ((await db(name).first(db.raw('1'))) !== undefined) await db(name).truncate();
   }

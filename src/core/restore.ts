@@ -2,6 +2,7 @@ import { retrying, type Db } from '../db/connect.js';
 import { migrate, newEpoch } from '../db/migrate.js';
 import { Refused } from '../errors.js';
 import type { Backup } from './backup-file.js';
+import { signInTables } from './backup.js';
 import { findMark, removeMark, setMark } from './half-restored.js';
 import { findLease, releaseLease, takeLease } from './leases.js';
 import { bringRows, clearTables, foreignTables } from './restore-rows.js';
@@ -142,8 +143,9 @@ async function bringAll(
   await clearTables(db);
   await bringRows(db, backup, {
     timeoutMs,
-    // The feed comes last: without it, no keeper numbers anything.
-    except: [...foreign, 'feed'],
+    // The feed comes last: without it, no keeper numbers anything. What no backup should hold is not taken from
+    // one that does.
+    except: [...foreign, ...signInTables, 'feed'],
     onRows: async (rows) => {
       onRows(rows);
       await lease.renew();

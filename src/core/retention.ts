@@ -1,6 +1,7 @@
 import { engineOf, type Db } from '../db/connect.js';
 import { behind } from './audit-slices.js';
 import { eraseImported } from './erasure.js';
+import { currentPass, inNextList, keepPass, type Pass } from './passes.js';
 import { purgeTombstones, type Tombstone } from './purge.js';
 import { takeBackMs } from './restore-removal.js';
 
@@ -12,16 +13,6 @@ export interface Retention {
   readonly tombstonesMs: number;
   /** The history and the access logs; null: for ever. */
   readonly historyMs: number | null;
-}
-
-/** A pass through all opt-outs: the last row that it has looked at. */
-interface Pass {
-  readonly name: string;
-  readonly list_id: number;
-  readonly address_key: Buffer;
-  readonly tag: Buffer;
-  readonly began_at: number;
-  readonly ended_at: number | null;
 }
 
 interface RetainedRow {
@@ -57,7 +48,7 @@ export async function retainOptOuts(
   retention: Retention,
   rowsAtOnce = engineOf(db).name === 'sqlite' ? 150 : 1000,
 ): Promise<boolean> {
-  let pass = await currentPass(db, at);
+  let pass = await currentPass(db, name, at, betweenPassesMs);
   if (pass === null) return false;
   let left = rowsAtOnce;
   for (let lists = 0; lists < listsAtOnce && left > 0 && pass.ended_at === null; lists++) {
@@ -75,7 +66,7 @@ export async function retainOptOuts(
     pass = isCut ? { ...pass, address_key: last.address_key, tag: last.tag } : await inNextList(db, pass, at);
     left -= rows.length;
   }
-  await db<Pass>('passes').where({ name }).update(pass);
+  await keepPass(db, pass);
   return pass.ended_at === null;
 }
 
@@ -83,26 +74,6 @@ export async function retainOptOuts(
 function isTombstone(row: RetainedRow, at: number): row is RetainedRow & Tombstone {
   if (row.removed_at === null || row.feed_number === null) return false;
   return row.removal_id === null || row.removed_at < at - takeBackMs - restoringMs;
-}
-
-const listStart = { address_key: Buffer.alloc(0), tag: Buffer.alloc(0) };
-
-/** @returns null where the last pass is over, and began less than a day ago. */
-async function currentPass(db: Db, at: number): Promise<Pass | null> {
-  const standing = await db<Pass>('passes').where({ name }).first();
-  if (standing !== undefined && standing.ended_at === null) return standing;
-  if (standing !== undefined && at < standing.began_at + betweenPassesMs) return null;
-  const begun = { name, list_id: 0, ...listStart, began_at: at, ended_at: null };
-  await db<Pass>('passes').insert(begun).onConflict('name').merge();
-  return begun;
-}
-
-async function inNextList(db: Db, pass: Pass, at: number): Promise<Pass> {
-  const next = await db<{ list_id: number }>('opt_outs')
-    .where('list_id', '>', pass.list_id)
-    .orderBy('list_id')
-    .first('list_id');
-  return next === undefined ? { ...pass, ended_at: at } : { ...pass, ...listStart, list_id: next.list_id };
 }
 
 function rowsBehind(db: Db, pass: Pass, limit: number): Promise<RetainedRow[]> {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Db } from '../db/connect.js';
+import { retrying, type Db } from '../db/connect.js';
 import { shortened } from './text.js';
 import { userOf, type User, type UserRow } from './users.js';
 
@@ -32,6 +32,7 @@ export const sessionMs = 7 * 24 * 3_600_000;
 const idleMs = 12 * 3_600_000;
 /** How old the noted time may be: not every page needs a write. */
 const seenEveryMs = 60_000;
+const seenPatienceMs = 1000;
 
 /** Of one user: who signs in more often has the oldest ended. */
 const mostSessions = 50;
@@ -83,7 +84,7 @@ export async function findSession(
   const user = await db<UserRow>('users').where({ id: row.user_id, ended_at: null }).first();
   if (user === undefined) return null;
   if (row.seen_at + seenEveryMs <= now) {
-    await db('sessions').where({ token_hash }).update({ seen_at: now });
+    await retrying(db, seenPatienceMs, () => db('sessions').where({ token_hash }).update({ seen_at: now }));
   }
   return { session: sessionOf(row), user: userOf(user) };
 }

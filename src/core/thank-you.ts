@@ -41,6 +41,15 @@ const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true }).di
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: true });
 markdown.validateLink = isSafeLink;
 
+/** The texts of a list by language, as they are stored. What cannot be read must not close the page: it has none. */
+export function readThankYouTexts(json: string): Record<string, string> {
+  try {
+    return JSON.parse(json) as Record<string, string>;
+  } catch {
+    return {};
+  }
+}
+
 /** Why a text cannot be saved as a thank-you text: a stable code, or null where it can. */
 export function validateThankYou(text: string): ThankYouProblem | null {
   if (text.length > longestText) return 'too-long';

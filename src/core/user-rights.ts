@@ -3,7 +3,7 @@ import { NotFound } from '../errors.js';
 import { getAccount, type Account } from './accounts.js';
 import { findList, getListById, isPublicId, type List } from './lists.js';
 import { getMailer, type Mailer } from './mailers.js';
-import type { User } from './users.js';
+import { userOf, type User, type UserRow } from './users.js';
 
 /**
  * What a user may reach, in the queries themselves: an admin everything, an owner what is of the own account,
@@ -69,7 +69,25 @@ export async function ownMailer(db: Db, user: User): Promise<Mailer | null> {
   return user.mailerId === null ? null : getMailer(db, user.mailerId);
 }
 
-function listsInReach(db: Db, user: User) {
+/** Somebody of an account that is in reach. @throws NotFound for anybody else, admins included. */
+export async function userOfAccountFor(db: Db, account: Account, id: number): Promise<User> {
+  return found(await db<UserRow>('users').where({ id, account_id: account.id }).first());
+}
+
+/** @throws NotFound for whoever is no admin, to whoever is none. */
+export async function adminFor(db: Db, user: User, id: number): Promise<User> {
+  return found(
+    user.role === 'admin' ? await db<UserRow>('users').where({ id, role: 'admin' }).first() : undefined,
+  );
+}
+
+function found(row: UserRow | undefined): User {
+  if (row === undefined) throw new NotFound('There is no such user.');
+  return userOf(row);
+}
+
+/** A query of lists, for other columns of them than `listsFor` gives: what it is given more only narrows it. */
+export function listsInReach(db: Db, user: User) {
   const lists = db('lists');
   if (user.role === 'admin') return lists;
   const ofAccount = lists.where('lists.account_id', user.accountId ?? 0);

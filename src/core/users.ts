@@ -4,7 +4,6 @@ import { parseAddress } from './address.js';
 import type { Account } from './accounts.js';
 import { noteChange } from './history.js';
 import type { Mailer } from './mailers.js';
-import { checkPassword, hashPassword } from './passwords.js';
 import { checkText } from './text.js';
 
 /**
@@ -32,6 +31,8 @@ export interface User {
   readonly language: ConsoleLanguage | null;
   /** Whether the invitation has been taken up. */
   readonly hasPassword: boolean;
+  /** Tells one password from the next. */
+  readonly passwordAt: number | null;
   readonly hasOneTimeCodes: boolean;
   readonly createdAt: number;
   readonly signedInAt: number | null;
@@ -89,7 +90,7 @@ export async function createUser(
   const id = await db.transaction(async (trx) => {
     const standing: unknown = await trx('users').where({ email: row.email }).first('id');
     if (standing !== undefined) throw taken();
-    const [made = 0] = await trx('users').insert(row);
+    const [made = 0] = await trx('users').insert(row).catch(takenWhereDuplicate);
     await noteOfUser(trx, { id: made, accountId: row.account_id }, actor, 'user.created', { role: row.role });
     return made;
   });
@@ -105,10 +106,16 @@ export async function getUser(db: Db, id: number): Promise<User> {
 
 /** By what somebody typed: null for what nobody signs in with, ended users included. */
 export async function findUserByEmail(db: Db, email: string): Promise<User | null> {
-  const folded = foldEmail(email);
-  if (folded === null) return null;
-  const row = await db<UserRow>('users').where({ email: folded }).first();
-  return row === undefined ? null : userOf(row);
+  const row = await findUserRow(db, email);
+  return row === null ? null : userOf(row);
+}
+
+/** For what is compared as well: the same one query, whoever there is. */
+export async function findUserRow(db: Db, email: string): Promise<UserRow | null> {
+  const row = await db<UserRow>('users')
+    .where({ email: foldEmail(email) ?? '' })
+    .first();
+  return row ?? null;
 }
 
 /** Oldest first; at most 1,000. */
@@ -123,7 +130,11 @@ export async function listAdmins(db: Db): Promise<User[]> {
   return rows.map(userOf);
 }
 
-/** @throws Invalid naming what does not pass. */
+/**
+ * Another address takes away the links that were sent to the one before.
+ *
+ * @throws Invalid naming what does not pass.
+ */
 export async function editUser(
   db: Db,
   user: User,
@@ -140,64 +151,13 @@ export async function editUser(
       if (columns.email !== undefined) {
         const standing = await trx<UserRow>('users').where({ email: columns.email }).first('id');
         if (standing !== undefined && standing.id !== user.id) throw taken();
+        await trx('one_time_links').where({ user_id: user.id }).delete();
       }
-      await trx('users').where({ id: user.id }).update(columns);
+      await trx('users').where({ id: user.id }).update(columns).catch(takenWhereDuplicate);
       await noteOfUser(trx, user, actor, 'user.edited', { settings: Object.keys(columns) });
     });
   }
   return getUser(db, user.id);
-}
-
-/**
- * Sets a password, and ends all that went on with the one before: sessions, and links that were sent out.
- *
- * @throws Invalid for a password that may not be chosen.
- */
-export async function setPassword(
-  db: Db,
-  user: User,
-  password: string,
-  { actor }: { actor: string },
-): Promise<void> {
-  const known = [user.email, user.email.split('@')[0] ?? '', user.name];
-  const hashed = await hashPassword(checkPassword('password', password, known));
-  await db.transaction(async (trx) => {
-    await trx('users').where({ id: user.id }).update({ password_hash: hashed, password_at: Date.now() });
-    await signOutEverywhere(trx, user);
-    await noteOfUser(trx, user, actor, 'user.password-set');
-  });
-}
-
-/** Nobody signs in as this user any more, from now on and wherever it was signed in; the history keeps the id. */
-export async function endUser(db: Db, user: User, { actor }: { actor: string }): Promise<void> {
-  await db.transaction(async (trx) => {
-    const ended = await trx('users').where({ id: user.id, ended_at: null }).update({ ended_at: Date.now() });
-    await signOutEverywhere(trx, user);
-    if (ended > 0) await noteOfUser(trx, user, actor, 'user.ended');
-  });
-}
-
-/** Lets somebody who was ended sign in again, by an invitation: the password of before is gone. */
-export async function reviveUser(db: Db, user: User, { actor }: { actor: string }): Promise<User> {
-  await db.transaction(async (trx) => {
-    await trx('users')
-      .where({ id: user.id })
-      .update({ ended_at: null, password_hash: null, totp_secret: null });
-    await noteOfUser(trx, user, actor, 'user.revived');
-  });
-  return getUser(db, user.id);
-}
-
-/** The stored hash, to hold a password against; null where there is none. */
-export async function passwordHashOf(db: Db, userId: number): Promise<string | null> {
-  const row = await db<UserRow>('users').where({ id: userId }).first('password_hash');
-  return row?.password_hash ?? null;
-}
-
-/** Part of the transaction that changes what somebody signs in with. */
-export async function signOutEverywhere(trx: Db, { id }: Pick<User, 'id'>): Promise<void> {
-  await trx('sessions').where({ user_id: id }).delete();
-  await trx('one_time_links').where({ user_id: id }).delete();
 }
 
 /** Notes in the history of a user's account what became of the user; an admin's in that of account 0. */
@@ -230,6 +190,7 @@ export function userOf(row: UserRow): User {
     mailerId: row.mailer_id,
     language: row.language,
     hasPassword: row.password_hash !== null,
+    passwordAt: row.password_at,
     hasOneTimeCodes: row.totp_secret !== null,
     createdAt: row.created_at,
     signedInAt: row.signed_in_at,
@@ -237,13 +198,13 @@ export function userOf(row: UserRow): User {
   };
 }
 
-/** As addresses of opt-outs are folded: nobody remembers in which case the own one was typed. */
-function foldEmail(email: string): string | null {
-  const parsed = parseAddress(email);
+/** As addresses of opt-outs are folded: nobody remembers in which case the own one was typed. Null for none. */
+export function foldEmail(email: string): string | null {
+  const parsed = parseAddress(email, { typed: true });
   return parsed.ok ? parsed.address.normalised : null;
 }
 
-function checkEmail(field: string, email: string): string {
+export function checkEmail(field: string, email: string): string {
   const folded = foldEmail(checkText(field, email, { max: 254 }));
   if (folded !== null) return folded;
   throw new Invalid(field, 'malformed', `${field} must be an e-mail address`);
@@ -257,6 +218,12 @@ function checkConsoleLanguage(code: string | null): ConsoleLanguage | null {
 function accountIdOf(place: UserPlace): number | null {
   if (place.role === 'admin') return null;
   return place.role === 'owner' ? place.account.id : place.mailer.accountId;
+}
+
+/** Two that take the same address at once: the key tells the later one. */
+function takenWhereDuplicate(error: unknown): never {
+  const { code = '' } = error as { code?: string };
+  throw ['SQLITE_CONSTRAINT_UNIQUE', 'ER_DUP_ENTRY'].includes(code) ? taken() : error;
 }
 
 function taken(): Invalid {

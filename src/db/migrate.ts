@@ -13,6 +13,10 @@ import * as importJobs from '../../migrations/0010-import-jobs.js';
 import * as accountSettings from '../../migrations/0011-account-settings.js';
 import * as idempotency from '../../migrations/0012-idempotency.js';
 import * as searchByAddress from '../../migrations/0013-search-by-address.js';
+import * as users from '../../migrations/0014-users.js';
+import * as figures from '../../migrations/0015-figures.js';
+import * as importsInTheConsole from '../../migrations/0016-imports-in-the-console.js';
+import * as foundRemovals from '../../migrations/0017-found-removals.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -32,6 +36,10 @@ const migrations: [name: string, migration: Knex.Migration][] = [
   ['0011-account-settings', accountSettings],
   ['0012-idempotency', idempotency],
   ['0013-search-by-address', searchByAddress],
+  ['0014-users', users],
+  ['0015-figures', figures],
+  ['0016-imports-in-the-console', importsInTheConsole],
+  ['0017-found-removals', foundRemovals],
 ];
 
 export const migrationNames: readonly string[] = migrations.map(([name]) => name);

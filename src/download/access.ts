@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { findKeyHolder } from '../core/access-keys.js';
-import type { Format } from '../core/entry-texts.js';
 import { isWhitelisted } from '../core/ip-whitelist.js';
+import { checkDownloads } from '../core/list-doors.js';
 import type { List } from '../core/lists.js';
 import type { Mailer } from '../core/mailers.js';
 import type { Deps } from '../deps.js';
@@ -32,9 +32,7 @@ export async function authoriseDownload(deps: Deps, req: IncomingMessage, list: 
   if (holder === null) throw new Refused('key', 'This access key is not valid for this list.');
 
   const { mailer, accessKeyId } = holder;
-  if (list.state === 'closed' || list.archivedAt !== null) {
-    throw new Refused('closed', 'This list is closed to downloads. Its opt-out page stays open.');
-  }
+  checkDownloads(list);
   const { ip, seen } = whitelistAddressOf(deps, req);
   const isListed = isWhitelisted(list.ipWhitelist, ip) || isWhitelisted(mailer.ipWhitelist, ip);
   if (isListed && ip !== null) return { mailer, accessKeyId, ip };
@@ -48,11 +46,4 @@ export async function authoriseDownload(deps: Deps, req: IncomingMessage, list: 
       ? `${seen}. The list has no IP whitelist yet, and gives no downloads without one: its owner can add your address in its settings (signoff list edit --ip-whitelist).`
       : `${seen}. Ask its owner to add it.`,
   );
-}
-
-/** @throws Refused */
-export function checkFormat(mailer: Mailer, format: Format): void {
-  if (format === 'plain' && !mailer.plainAllowed) {
-    throw new Refused('plain', 'This mailer may download hashes (md5, sha256), not plain addresses.');
-  }
 }

@@ -5,21 +5,24 @@ import { createGzip } from 'node:zlib';
 import { logDownload, logDownloadEnd } from '../core/downloads.js';
 import { readEntriesSince } from '../core/entries-since.js';
 import { readChanges, readEntries, type Entry } from '../core/entries.js';
+import { headOf, lineOf } from '../core/entry-lines.js';
 import { notExpressed, textsOf } from '../core/entry-texts.js';
 import { cursorText, getFeed, readCursor } from '../core/feed.js';
+import { noteFetch } from '../core/fetches.js';
 import { getGlobalMark, withGlobal } from '../core/global-list.js';
+import { checkFormat } from '../core/list-doors.js';
 import type { List } from '../core/lists.js';
 import { refuseWhileRestoring } from '../core/removals-under-way.js';
 import type { Deps } from '../deps.js';
 import { NotFound, Unavailable } from '../errors.js';
+import { downloadHeaders } from '../http/door-answers.js';
 import { sendProblemJson } from '../http/errors.js';
 import { cutOff, cutOffWhenStalled } from '../http/cut-off.js';
 import { HttpError } from '../http/http-error.js';
 import type { CountedDoor } from '../http/metrics.js';
 import { queryOf } from '../http/request.js';
 import { sendNothing } from '../http/respond.js';
-import { authoriseDownload, checkFormat } from './access.js';
-import { contentTypeOf, headOf, lineOf } from './formats.js';
+import { authoriseDownload } from './access.js';
 import { readDownloadRequest, tagThatCounts, type DownloadRequest } from './request.js';
 import { countsOfAll, etagOf, isAnyPending, matches } from './unchanged.js';
 
@@ -71,6 +74,7 @@ async function answer(
   request: DownloadRequest,
 ): Promise<void> {
   const { db } = deps;
+  const reachedAt = Date.now();
   // The feed's state is read before the rows are: what is newer than the cursor comes again with the next delta.
   const feed = await getFeed(db);
   // After the feed, and not from the list cache: no cursor from after a mark goes out with a body from before it.
@@ -148,9 +152,15 @@ async function answer(
     const octets = socket.bytesWritten - octetsBefore;
     deps.metrics.download({ extent, format, isWhole, entries: written.entries, octets });
   }
-  await logDownloadEnd(db, downloadId, written.entries).catch((error: unknown) => {
+  try {
+    await logDownloadEnd(db, downloadId, written.entries);
+    if (tag !== undefined) return;
+    const about = { downloadId, listId: list.id, mailerId: mailer.id, listIds, markedAt: mark.number };
+    const place = { extent, from: from ?? request.since, reached: feed.lastNumber, reachedAt } as const;
+    await noteFetch(db, { ...about, ...place }, deps.config.databaseTimeoutMs);
+  } catch (error) {
     deps.log.warn({ err: error }, 'the end of a download could not be logged');
-  });
+  }
 }
 
 async function* linesOf(
@@ -199,12 +209,9 @@ async function* resettingOnFailure(
 }
 
 function bodyHeaders(list: List, request: DownloadRequest, isGzip: boolean): Record<string, string> {
-  const { fileType, format, isGzipFile } = request;
-  const name = `${list.publicId}-${format}.${fileType === 'csv' ? 'csv' : 'txt'}${isGzipFile ? '.gz' : ''}`;
   return {
-    'Content-Type': isGzipFile ? 'application/gzip' : contentTypeOf(fileType),
-    'Content-Disposition': `attachment; filename="${name}"`,
-    ...(isGzip && !isGzipFile ? { 'Content-Encoding': 'gzip' } : {}),
+    ...downloadHeaders(list, request),
+    ...(isGzip && !request.isGzipFile ? { 'Content-Encoding': 'gzip' } : {}),
   };
 }
 

@@ -1,10 +1,10 @@
+import { fileTypes, type FileType } from '../core/entry-lines.js';
 import { formats, type Format } from '../core/entry-texts.js';
 import type { List } from '../core/lists.js';
 import { returns, type Returns } from '../core/scrub.js';
 import { findTags } from '../core/tags.js';
 import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
-import { fileTypes, type FileType } from './formats.js';
 
 export interface DownloadRequest {
   readonly format: Format;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { logDownload, logDownloadEnd } from '../core/downloads.js';
+import { noteScrub } from '../core/fetches.js';
 import { listsThatCount } from '../core/global-list.js';
 import { CutOff } from '../core/import-octets.js';
 import type { List } from '../core/lists.js';
@@ -9,6 +10,7 @@ import type { Deps } from '../deps.js';
 import { NotFound, Refused } from '../errors.js';
 import { longestUploadMs } from '../http/body-time.js';
 import { cutOffWhenStalled } from '../http/cut-off.js';
+import { scrubHeaders } from '../http/door-answers.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
 import type { CountedDoor } from '../http/metrics.js';
@@ -110,9 +112,10 @@ async function send(
   list: List,
   { mailer, accessKeyId, ip }: Downloader,
   { returns }: Asked,
-  { items, suppressed, refused, refusedLines }: Scrubbed,
+  scrubbed: Scrubbed,
   spool: Spool,
 ): Promise<void> {
+  const { items, suppressed } = scrubbed;
   const entries = returns === 'black' ? suppressed : items - suppressed;
   const logged = { extent: 'scrub', format: returns, status: 200, entries } as const;
   const downloadId = await logDownload(deps.db, {
@@ -123,13 +126,8 @@ async function send(
   const octetsBefore = socket.bytesWritten;
   res.writeHead(200, {
     ...NOT_KEPT,
-    'Content-Type': 'text/plain; charset=utf-8',
+    ...scrubHeaders(list, returns, scrubbed),
     'Content-Length': spool.octets,
-    'Content-Disposition': `attachment; filename="${list.publicId}-${returns}.txt"`,
-    'Signoff-Scrub-Items': items,
-    'Signoff-Scrub-Suppressed': suppressed,
-    'Signoff-Scrub-Refused': refused,
-    ...(refused > 0 ? { 'Signoff-Scrub-Refused-Lines': refusedLines.join(', ') } : {}),
   });
   let isWhole = false;
   try {
@@ -141,9 +139,12 @@ async function send(
     const octets = socket.bytesWritten - octetsBefore;
     deps.metrics.download({ ...logged, isWhole, octets });
   }
-  await logDownloadEnd(deps.db, downloadId, entries).catch((error: unknown) => {
+  try {
+    await logDownloadEnd(deps.db, downloadId, entries);
+    await noteScrub(deps.db, { listId: list.id, mailerId: mailer.id });
+  } catch (error) {
     deps.log.warn({ err: error }, 'the end of a scrub could not be logged');
-  });
+  }
 }
 
 function nothingIn({ refused }: Scrubbed): HttpError {

@@ -71,15 +71,23 @@ export function problemOf(deps: Deps, error: unknown): Problem {
 /** Answers a program: a problem document (RFC 9457). */
 export function sendProblemJson(deps: Deps, req: IncomingMessage, res: ServerResponse, error: unknown): void {
   const problem = problemOf(deps, error);
-  const { status, code, title, detail, field, errorId } = problem;
   if (res.headersSent) return void res.destroy();
-  closeUnread(req, res, status);
-  sendJson(
-    res,
+  closeUnread(req, res, problem.status);
+  const { status, headers, document } = problemDocumentOf(problem);
+  sendJson(res, status, document, headers);
+}
+
+/** What a program is answered: a problem document (RFC 9457). */
+export function problemDocumentOf({ status, code, title, detail, field, headers, errorId }: Problem): {
+  status: number;
+  headers: Record<string, string>;
+  document: Readonly<Record<string, unknown>>;
+} {
+  return {
     status,
-    { type: 'about:blank', title, status, code, detail, field, error_id: errorId },
-    { ...problem.headers, 'Content-Type': 'application/problem+json' },
-  );
+    headers: { ...headers, 'Content-Type': 'application/problem+json' },
+    document: { type: 'about:blank', title, status, code, detail, field, error_id: errorId },
+  };
 }
 
 const pageOf: Partial<Record<number, ProblemCode>> = {

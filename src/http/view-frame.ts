@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import ejs from 'ejs';
 import { getLanguage, languages, translatorFor } from '../core/languages.js';
+import type { List } from '../core/lists.js';
 import { projectPath } from '../paths.js';
 
 /** What the hosted pages show of a list and of who runs it. */
@@ -16,6 +17,20 @@ export interface PageList {
   readonly contact: string | null;
   /** http(s), or it is not shown. */
   readonly privacyUrl: string | null;
+}
+
+type Shown = Pick<List, 'publicId' | 'name' | 'operatorName' | 'postalAddress' | 'contact' | 'privacyUrl'>;
+
+export function pageListOf(list: Shown): PageList {
+  return {
+    publicId: list.publicId,
+    name: list.name,
+    // Somebody has to stand under the page.
+    operatorName: list.operatorName || list.name,
+    postalAddress: list.postalAddress || null,
+    contact: list.contact || null,
+    privacyUrl: list.privacyUrl || null,
+  };
 }
 
 /** The footer's choice of language: a form for GET, with one button for each language. */

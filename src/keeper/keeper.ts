@@ -4,6 +4,7 @@ import { numberChanges } from '../core/numbering.js';
 import type { Retention } from '../core/retention.js';
 import { retrying, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
+import type { Post } from './mail-sweep.js';
 import { createSweeps, type Sweep } from './sweeps.js';
 
 export interface Keeper {
@@ -30,8 +31,15 @@ const retryMs = 2000;
  * at once; everything it does can be interrupted anywhere and is taken up again by the next round.
  *
  * @param holder names this process; unique in the installation.
+ * @param post what it takes to send mails; without it, they are left to another process.
  */
-export function startKeeper(db: Db, log: Logger, holder: string, retention: Retention): Keeper {
+export function startKeeper(
+  db: Db,
+  log: Logger,
+  holder: string,
+  retention: Retention,
+  post: Post | null = null,
+): Keeper {
   let timer: NodeJS.Timeout | undefined;
   let isStopping = false;
   let round: Promise<void> | null = null;
@@ -40,7 +48,7 @@ export function startKeeper(db: Db, log: Logger, holder: string, retention: Rete
   let leaseUntil = 0;
   let fencing = 0;
   let isElsewhere = false;
-  const sweeps = createSweeps();
+  const sweeps = createSweeps(post);
   /** When a sweep is due next, and since when it has been failing. */
   const dueAt = new Map<Sweep, number>();
   const failing = new Map<Sweep, number>();

@@ -6,10 +6,11 @@ import { HttpError } from '../http/http-error.js';
 import { readForm } from '../http/request.js';
 import { sendHtml } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
+import { pageListOf } from '../http/view-frame.js';
 import { renderAfterwardsPage } from '../http/views.js';
 import { getLink, type FindLink } from './links.js';
 import { sendBack } from './page.js';
-import { languageOf, pageListOf } from './page-shown.js';
+import { languageOf } from './page-shown.js';
 import { forPeople } from './people.js';
 
 const allow = 'GET, HEAD, POST, OPTIONS';

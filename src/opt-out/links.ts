@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { List } from '../core/lists.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import type { Deps } from '../deps.js';
-import { NotFound, Refused } from '../errors.js';
+import { NotFound } from '../errors.js';
 import { queryOf } from '../http/request.js';
 import { parametersOf, type Parameters } from './parameters.js';
 
@@ -57,18 +57,4 @@ export async function getLink(find: FindLink, req: IncomingMessage, id: string):
   const link = await find(req, id);
   if (link === null) throw new NotFound('There is no such list.');
   return link;
-}
-
-/**
- * A list can require signed links for all but the typed form and the server door.
- *
- * @throws Refused for an unsigned link of such a list.
- */
-export function checkSigned({ list, isSigned }: Link): void {
-  if (list.signedLinksOnly && !isSigned) {
-    throw new Refused(
-      'signed-link-needed',
-      'This list takes opt-outs by signed links alone. Nothing was recorded.',
-    );
-  }
 }

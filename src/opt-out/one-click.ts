@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { checkSigned } from '../core/list-doors.js';
 import type { Deps } from '../deps.js';
 import { addressOf } from '../http/client-address-of.js';
+import { oneClickAnswer, sendAnswer } from '../http/door-answers.js';
 import { HttpError } from '../http/http-error.js';
 import { readForm } from '../http/request.js';
-import { sendText } from '../http/respond.js';
 import { checkAdmitted } from './attack.js';
-import { checkSigned, type Link } from './links.js';
+import type { Link } from './links.js';
 import { getAddress, optOutNow } from './parameters.js';
 
 /**
@@ -37,5 +38,5 @@ export async function recordOneClick(
   });
   checkAdmitted(deps, client, list, optOut);
   await deps.recorder.record([optOut]);
-  sendText(res, 200, 'You have been unsubscribed.\n');
+  sendAnswer(res, oneClickAnswer);
 }

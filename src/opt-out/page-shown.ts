@@ -4,7 +4,7 @@ import { EVERYTHING } from '../core/opt-outs.js';
 import { chooseLanguage } from '../http/locale.js';
 import { sendHtml } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
-import type { LanguageForm, PageList } from '../http/view-frame.js';
+import { pageListOf, type LanguageForm } from '../http/view-frame.js';
 import { renderOptOutPage } from '../http/views.js';
 import type { Link } from './links.js';
 import { tagOf, type Parameters } from './parameters.js';
@@ -39,18 +39,6 @@ export function sendPage(req: Request, res: Response, state: PageState): void {
   });
   res.setHeader('Content-Security-Policy', pagePolicy(list.redirect?.origin ?? null));
   sendHtml(req, res, status, html);
-}
-
-export function pageListOf(list: List): PageList {
-  return {
-    publicId: list.publicId,
-    name: list.name,
-    // Somebody has to stand under the page.
-    operatorName: list.operatorName || list.name,
-    postalAddress: list.postalAddress || null,
-    contact: list.contact || null,
-    privacyUrl: list.privacyUrl || null,
-  };
 }
 
 export function languageOf(req: Request, params: URLSearchParams, list: List): string {

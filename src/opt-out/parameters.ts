@@ -1,7 +1,8 @@
-import { isMergeTag, parseAddress, type Address, type AddressProblem } from '../core/address.js';
+import { isMergeTag, parseAddress, type Address } from '../core/address.js';
 import type { List } from '../core/lists.js';
 import { EVERYTHING, type OptOut, type Source } from '../core/opt-outs.js';
 import { Invalid } from '../errors.js';
+import { addressFaults, type AddressFault } from '../http/door-answers.js';
 
 /** What a link, a form or a notification says, before the address is looked at. */
 export interface Parameters {
@@ -29,8 +30,6 @@ export function parametersOf(params: URLSearchParams): Parameters {
   };
 }
 
-export type AddressFault = AddressProblem | 'several' | 'not-text';
-
 export type AddressIn = { ok: true; address: Address } | { ok: false; problem: AddressFault };
 
 /**
@@ -53,20 +52,6 @@ export function getAddress(parameters: Parameters): Address {
   if (!result.ok) throw new Invalid('email', result.problem, addressFaults[result.problem]);
   return result.address;
 }
-
-/** For programs and logs; people are told in their language (locales/). */
-export const addressFaults: Record<AddressFault, string> = {
-  missing: 'email is missing, or is a merge tag that was not replaced',
-  'too-long': 'email is longer than 254 octets',
-  'no-at': 'email has no @',
-  'bad-local-part': 'what stands before the @ of email is not possible there',
-  'bad-domain': 'what stands after the @ of email is no domain name',
-  'control-character': 'email holds a control character, or octets that are not UTF-8',
-  'invisible-character': 'email holds an invisible character',
-  'merge-tag': 'email is a merge tag that was not replaced',
-  several: 'email is given more than once',
-  'not-text': 'email is no text',
-};
 
 /**
  * The tag that an opt-out is for. One that the list does not know means all of its mail: too much mail

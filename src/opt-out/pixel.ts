@@ -1,18 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { checkPixel, checkSigned } from '../core/list-doors.js';
 import type { Deps } from '../deps.js';
-import { Refused } from '../errors.js';
 import { addressOf } from '../http/client-address-of.js';
+import { pixelAnswer, sendAnswer } from '../http/door-answers.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
 import type { CountedDoor } from '../http/metrics.js';
-import { NOT_KEPT, sendNothing } from '../http/respond.js';
+import { sendNothing } from '../http/respond.js';
 import { checkAdmitted } from './attack.js';
-import { checkSigned, getLink, type FindLink, type Link } from './links.js';
+import { getLink, type FindLink, type Link } from './links.js';
 import { getAddress, optOutNow } from './parameters.js';
 import { whoAsks } from './who-asks.js';
-
-/** One transparent point. */
-const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 
 /**
  * The pixel on a mailer's thank-you page, by its own path. It records on GET by its nature: it stands on
@@ -43,18 +41,11 @@ export async function recordPixel(
 ): Promise<void> {
   checkSigned(link);
   const { list, parameters } = link;
-  if (!list.pixel) throw new Refused('pixel-off', 'This list takes no opt-outs by pixel.');
+  checkPixel(list);
   const address = getAddress(parameters);
   const client = addressOf(deps, req);
   const optOut = optOutNow(list, address, parameters, 'pixel', { ip: client.ip, isVouched: link.isSigned });
   checkAdmitted(deps, client, list, optOut);
   await deps.recorder.record([optOut]);
-  res.writeHead(200, {
-    ...NOT_KEPT,
-    // Helmet's same-origin would keep the image out of the very pages it is for.
-    'Cross-Origin-Resource-Policy': 'cross-origin',
-    'Content-Type': 'image/gif',
-    'Content-Length': gif.length,
-  });
-  res.end(gif);
+  sendAnswer(res, pixelAnswer);
 }

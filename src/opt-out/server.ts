@@ -7,21 +7,15 @@ import type { OptOut } from '../core/opt-outs.js';
 import type { Deps } from '../deps.js';
 import { Invalid, Refused } from '../errors.js';
 import { addressOf, whitelistAddressOf } from '../http/client-address-of.js';
+import { notifiedAnswer, refusalOf, sendAnswer, type Refusal } from '../http/door-answers.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
 import { keyOf } from '../http/key.js';
 import type { CountedDoor } from '../http/metrics.js';
-import { sendJson, sendNothing } from '../http/respond.js';
+import { sendNothing } from '../http/respond.js';
 import { getLink, type FindLink, type Link } from './links.js';
 import { readNotification } from './notification.js';
-import {
-  addressFaults,
-  getAddress,
-  optOutNow,
-  type AddressFault,
-  type AddressIn,
-  type Parameters,
-} from './parameters.js';
+import { getAddress, optOutNow, type AddressIn, type Parameters } from './parameters.js';
 import { whoAsks } from './who-asks.js';
 
 /**
@@ -67,7 +61,7 @@ export async function recordNotification(
       if (result.ok) {
         take(result.address, { tag: tag ?? parameters.tag, mailer: mailer ?? parameters.mailer });
       } else {
-        refused.push({ position, email, problem: result.problem, detail: addressFaults[result.problem] });
+        refused.push(refusalOf(position, email, result.problem));
       }
     }
   }
@@ -76,15 +70,7 @@ export async function recordNotification(
     throw new Invalid('email', first?.problem ?? 'missing', first?.detail ?? 'no address was sent');
   }
   await deps.recorder.record(taken);
-  sendJson(res, 200, { status: 'opted-out', taken: taken.length, refused });
-}
-
-interface Refusal {
-  /** From 1: the element of the array, or the line. */
-  readonly position: number;
-  readonly email: string | null;
-  readonly problem: AddressFault;
-  readonly detail: string;
+  sendAnswer(res, notifiedAnswer(taken.length, refused));
 }
 
 /** @throws Refused naming the address that was seen: nobody can be whitelisted who does not know it. */

@@ -8,10 +8,10 @@ import type { Deps } from '../deps.js';
 import { addressOf } from '../http/client-address-of.js';
 import { NOT_KEPT, sendHtml } from '../http/respond.js';
 import { pagePolicy } from '../http/security-headers.js';
+import { pageListOf } from '../http/view-frame.js';
 import { renderThankYouPage } from '../http/views.js';
 import { admit } from './attack.js';
 import type { Link } from './links.js';
-import { pageListOf } from './page-shown.js';
 import { optOutNow, type Parameters } from './parameters.js';
 import type { Passage } from './people.js';
 

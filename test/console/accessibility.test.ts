@@ -9,7 +9,7 @@ import { createLink } from '../../src/core/one-time-links.js';
 import { routes } from '../../src/console/routes.js';
 import { signInAs, type Visitor } from '../support/console.js';
 import { makeList, makeMailer, startTestService, type TestService } from '../support/service.js';
-import { launchBrowser } from './browser.js';
+import { launchBrowser } from '../support/browser.js';
 import { samplesOf, type Samples } from './samples.js';
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

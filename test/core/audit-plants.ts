@@ -92,6 +92,7 @@ export async function usedDatabase(): Promise<TestDatabase> {
   await attack(db);
   await imported(db, news, 'address\nnobody\nnobody else\n');
   await uploadText(db, offers, 'ann@example.com\n');
+  await uploadText(db, offers, 'a,b\nann@example.com,bob@example.com\n', { isHeld: true });
   await db('feed_marks').insert([
     { at: 1100, number: 5 },
     { at: 2000, number: await lastNumber(db) },
@@ -160,6 +161,9 @@ const importOfFile = {
   ...{ refused_octets: 0, started_at: 1000, saved_at: 1000 },
 };
 
+const figureOf = (list_id: number, opt_outs = 1) => ({ list_id, slot: 3_600_000, source: 'page', opt_outs });
+const fetchOf = (list_id: number, reached: number) => ({ list_id, mailer_id: 1, reached, reached_at: 1 });
+
 type Plant = (db: Db) => PromiseLike<unknown>;
 
 /** Changes the import job of a state. */
@@ -196,7 +200,7 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
   ],
   [
     'an address that an import has brought back after an erasure',
-    ['erased'],
+    ['erased', 'figures'],
     async (db) => {
       await row({ source: 'import' })(db);
       await db('erased_people').insert(erasedAnn);
@@ -275,6 +279,29 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
   ['repeats below 0', ['repeats'], row({ repeats: -1 })],
   ['a source that there is none of', ['source'], row({ source: 'fax' })],
   ['what is neither vouched for nor not', ['vouched'], row({ vouched: 2 })],
+  ['what is neither in the figures nor not', ['figures'], row({ figured: 7 })],
+  ['a figure that is too low', ['figures'], (db) => db('opt_out_figures').update({ opt_outs: 1 })],
+  ['an opt-out that was counted, and is in no figure', ['figures'], (db) => db('opt_out_figures').delete()],
+  ['a figure of no list', ['reference'], (db) => db('opt_out_figures').insert(figureOf(999))],
+  [
+    'more opt-outs than there ever were',
+    ['figures'],
+    (db) => db('opt_out_figures').insert(figureOf(3, 10_000)),
+  ],
+  ['a figure of nobody', ['figures'], (db) => db('opt_out_figures').insert(figureOf(1, 0))],
+  ['an opt-out that stands from beyond the feed', ['feed-number'], row({ stands_from: 100_000 })],
+  ['who left again before they last did', ['time'], row({ left_again_at: never })],
+  [
+    'a mailer that has come farther than the feed',
+    ['fetches'],
+    (db) => db('fetches').insert(fetchOf(1, 100_000)),
+  ],
+  ['a fetch of no list', ['reference'], (db) => db('fetches').insert(fetchOf(999, 1))],
+  [
+    'a limit of alerts that does not pass',
+    ['settings'],
+    (db) => db('alert_settings').insert({ list_id: 1, opt_outs_a_day: 0, shrinks: true, not_honoured: true }),
+  ],
   ['a burst that ends before it begins', ['burst'], (db) => db('bursts').update({ last_at: 1 })],
   ['a burst of no client', ['burst'], (db) => db('bursts').update({ network: '203.0.113.0/24' })],
   ['a burst through no door', ['burst'], (db) => db('bursts').update({ source: 'fax' })],
@@ -386,6 +413,15 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
       await db('opt_outs').where({ list_id, address_key, tag }).update({ removal_id: id });
     },
   ],
+  [
+    'a removal of what a search finds that is of another list',
+    ['removal'],
+    async (db) => {
+      const [id = 0] = await db('bulk_removals').insert(removal);
+      const found = { filter: '{}', recorded_before: 1, most: 1 };
+      await db('found_removals').insert({ removal_id: id, list_id: 999, ...found });
+    },
+  ],
   ['an import job of no list', ['reference'], job('done', { list_id: 999 })],
   ['an import job of no account', ['account', 'reference'], job('done', { account_id: 999 })],
   ['an import job across accounts', ['account'], job('done', { account_id: 2 })],
@@ -396,6 +432,11 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
   ['an import job that has failed for no reason', ['import-job'], job('done', { state: 'failed' })],
   ['an import job that was over before it was made', ['time'], job('done', { finished_at: 1 })],
   ['an import job that is over and keeps its file', ['import-job'], job('done', { due_at: null })],
+  ['an import job that knew more rows than it took', ['import-job'], job('done', { known: 1 })],
+  ['an import job that has read more than there is', ['import-job'], job('done', { read_octets: 99 })],
+  ['a held import job that is never forgotten', ['import-job'], job('held', { due_at: null })],
+  ['a held import job that was begun', ['import-job'], job('held', { begun_at: never })],
+  ['a held import job without its file', ['import-job'], job('held', { octets: 1 })],
   [
     'an import job that waits without its file',
     ['import-job'],
@@ -485,6 +526,57 @@ const bothEngines: [what: string, codes: string[], plant: Plant][] = [
   ],
 ];
 
+/** Somebody who signs in, and is what is said here. */
+function user(columns: Record<string, unknown>): Plant {
+  return async (db) => {
+    await db('users').insert({
+      ...{ id: 71, email: 'olive@example.com', name: 'Olive', role: 'owner', account_id: 1, created_at: 1 },
+      ...columns,
+    });
+  };
+}
+
+/** The same with a row of another table. */
+function userWith(
+  table: string,
+  columns: Record<string, unknown>,
+  more: Record<string, unknown> = {},
+): Plant {
+  return async (db) => {
+    await user(more)(db);
+    await db(table).insert({ user_id: 71, created_at: 1, ...columns });
+  };
+}
+
+const session = { token_hash: Buffer.alloc(32, 1), seen_at: 1, expires_at: 2, ip: '', browser: '' };
+const users: typeof bothEngines = [
+  ['an owner of no account', ['user'], user({ account_id: null })],
+  ['an owner of an account that there is not', ['reference'], user({ account_id: 999 })],
+  ['an admin of an account', ['user'], user({ role: 'admin' })],
+  ['a mailer of none', ['user'], user({ role: 'mailer' })],
+  ["a user of another account's mailer", ['user'], user({ role: 'mailer', mailer_id: 2 })],
+  ['a user whose address nobody can type', ['user'], user({ email: 'Olive@Example.com' })],
+  ['a password that is not hashed', ['user'], user({ password_hash: 'secret', password_at: 1 })],
+  ['a role that there is not', ['user'], user({ role: 'guest' })],
+  [
+    'a session of nobody',
+    ['reference'],
+    async (db) => void (await db('sessions').insert({ ...session, user_id: 999, created_at: 1 })),
+  ],
+  ['a session of who was ended', ['session'], userWith('sessions', session, { ended_at: 1 })],
+  ['a session for ever', ['session'], userWith('sessions', { ...session, expires_at: never })],
+  [
+    'a set-up link of somebody',
+    ['one-time-link'],
+    userWith('one_time_links', { token_hash: Buffer.alloc(32, 1), purpose: 'set-up', expires_at: 2 }),
+  ],
+  [
+    'recovery codes in place of none',
+    ['recovery-codes'],
+    userWith('recovery_codes', { code_hash: Buffer.alloc(32, 1) }),
+  ],
+];
+
 const sqliteAlone: typeof bothEngines = [
   ['a SHA-256 that is too short', ['octets'], row({ sha256: Buffer.alloc(31) }, fay)],
   ['an address that is no binary', ['octets'], row({ address: 'ann@example.com' })],
@@ -493,4 +585,4 @@ const sqliteAlone: typeof bothEngines = [
 ];
 
 /** Every way to break the database that the audit has to find, and the codes it has to find it under. */
-export const plants = [...bothEngines, ...(engine === 'sqlite' ? sqliteAlone : [])];
+export const plants = [...bothEngines, ...users, ...(engine === 'sqlite' ? sqliteAlone : [])];

@@ -18,7 +18,8 @@ import { freshDatabases, linesIn } from '../support/backup-files.js';
 import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
 import { carryOut, uploadText } from '../support/import-jobs.js';
 
-const unkept = ['migrations', 'migrations_lock', 'leases'];
+const signIn = ['sessions', 'one_time_links', 'sign_in_tries'];
+const unkept = ['migrations', 'migrations_lock', 'leases', 'mails', ...signIn];
 
 describe('A backup', function () {
   this.timeout(60_000);
@@ -60,7 +61,7 @@ describe('A backup', function () {
     const lines = linesIn(await write(db));
     const held = lines.flatMap((line) => (line as Partial<BackupTable>).table ?? []);
     assert.deepEqual([...held, ...unkept].sort(), (await tableNames(db)).sort());
-    assert.deepEqual(transientTables, ['leases']);
+    assert.deepEqual(transientTables, ['leases', 'mails', ...signIn]);
   });
 
   it('brings back every column of every table, on either engine, and a feed that begins anew', async () => {
@@ -154,6 +155,31 @@ describe('A backup', function () {
       (await old<{ name: string }>('lists')).map(({ name }) => name),
     );
     await assert.rejects(restore(await openMigrated(), file), /newer than the backup \(0002-signed-links/);
+  });
+
+  it('brings back no session, no link that is good for once, and none of who was there before', async () => {
+    const session = { token_hash: Buffer.alloc(32, 1), created_at: 1, seen_at: 1, expires_at: 9e12 };
+    const link = { token_hash: Buffer.alloc(32, 1), purpose: 'password', created_at: 1, expires_at: 9e12 };
+    const of = async (db: Db) => {
+      await db('users').insert({ id: 1, email: 'a@example.com', name: 'A', role: 'admin', created_at: 1 });
+      await db('sessions').insert({ ...session, user_id: 1, ip: '', browser: '' });
+      await db('one_time_links').insert({ ...link, user_id: 1 });
+      await db('sign_in_tries').insert({ subject: Buffer.alloc(16), since: 1, tries: 1 });
+      await db('recovery_codes').insert({ user_id: 1, code_hash: Buffer.alloc(32), created_at: 1 });
+    };
+    const db = await openMigrated();
+    await of(db);
+    const file = await write(db);
+    for (const line of linesIn(file)) {
+      assert.ok(!signIn.includes((line as Partial<BackupTable>).table ?? ''));
+    }
+    const other = await openMigrated();
+    await of(other);
+    await other('users').update({ email: 'somebody.else@example.com' });
+    await restore(other, file);
+    assert.deepEqual(await other('users').pluck('email'), ['a@example.com']);
+    assert.equal((await other('recovery_codes')).length, 1);
+    for (const table of signIn) assert.deepEqual(await other(table), [], table);
   });
 
   it('passes over tables of other programs, and says so', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createAccount } from '../../src/core/accounts.js';
+import { fieldsOf } from '../../src/core/csv.js';
 import { erasePerson } from '../../src/core/erasure.js';
+import { refusalsAsCsv } from '../../src/core/import-refusals-csv.js';
 import { createList, type List } from '../../src/core/lists.js';
 import { foundInTables } from '../support/bytes.js';
 import { migratedDatabase, type TestDatabase } from '../support/core.js';
@@ -45,6 +47,29 @@ describe('The refused rows of imports', () => {
       rows.slice(-2),
     );
     assert.deepEqual(await textsOf(others), ['2 "zqann@example.com']);
+  });
+
+  it('are a CSV for spreadsheets, in which nothing is taken for a formula', async () => {
+    const texts = ['=1+1', ' @SUM(A1)', '-2', '\t+3', '＝1', "'=x", 'nobody,"quoted ""text"""', 'nöbödy'];
+    const job = await imported(test.db, list, `address,a,b\n${texts.join('\n')}\n`);
+    assert.equal(job.refused, texts.length);
+    const textOf = async (parts: AsyncIterable<string>) => {
+      let text = '';
+      for await (const part of parts) text += part;
+      return text;
+    };
+    const csv = await textOf(refusalsAsCsv(test.db, job));
+    assert.ok(csv.startsWith('\ufeffline,problem,text\r\n') && csv.endsWith('\r\n'));
+    const rows = csv.split('\r\n').slice(1, -1);
+    const fields = rows.map((row) => fieldsOf(row, ','));
+    assert.deepEqual(
+      fields.map(([line, , text]) => `${line} ${text}`),
+      texts.map((text, i) => `${i + 2} ${i < 5 ? "'" : ''}${text}`),
+    );
+    assert.equal(fields[7]?.[1], 'the address has no @');
+    await test.db('import_job_refusals').update({ text: null });
+    const japanese = await textOf(refusalsAsCsv(test.db, job, ['行', '理由', '内容'], () => '無効'));
+    assert.ok(japanese.startsWith('\ufeff行,理由,内容\r\n2,無効,\r\n'), japanese.slice(0, 100));
   });
 
   it('finds the other form of a domain as well', async () => {

@@ -118,7 +118,7 @@ describe('Recording an address again', () => {
         expiresAt: null,
       });
       await record(again);
-      const { counted, ...row } = await onlyRow();
+      const { counted, stands_from, ...row } = await onlyRow();
       const [, key, tag, address, given, , created, recorded, last, source] = rowOf(again);
       assert.deepEqual(row, {
         ...{ list_id: list, address_key: key, tag, address, given, sha256: null },
@@ -126,8 +126,10 @@ describe('Recording an address again', () => {
         ...{ reason: null, expires_at: null, mailer_id: null, credential_id: null, ip: '192.0.2.9' },
         ...{ receipt: Buffer.from('receipt of again'), vouched: 0, removed_at: null, feed_number: null },
         ...{ domain: Buffer.from('example.com'), standing_address: address, removal_id: null },
+        ...{ figured: 0, left_again_at: null },
       });
       assert.equal(counted, state === 'removed' ? 0 : 1);
+      assert.ok(stands_from > 0, 'until it is numbered');
       assert.equal(await isSuppressed(test.db, list, ann, { at }), true);
     });
   }

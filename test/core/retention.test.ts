@@ -301,7 +301,10 @@ describe('The keeper', () => {
         optOutOf(list.id, 'bob@example.com', ago(9)),
       ]);
       // Its first pass may have ended before there was anything.
-      await until('a pass has ended', async () => (await db('passes').whereNotNull('ended_at')).length === 1);
+      await until(
+        'a pass has ended',
+        async () => (await db('passes').where({ name: 'retention' }).whereNotNull('ended_at')).length === 1,
+      );
       await db('passes').delete();
       const ips = async () =>
         Object.fromEntries((await rowsOfList(db, list.id)).map((row) => [String(row.address), row.ip]));

@@ -3,7 +3,8 @@ import type { Account } from '../../src/core/accounts.js';
 import { getAccount } from '../../src/core/accounts.js';
 import type { Mailer } from '../../src/core/mailers.js';
 import { createSession, formTokenOf } from '../../src/core/sessions.js';
-import { createUser, setPassword, type User, type UserPlace } from '../../src/core/users.js';
+import { setPassword } from '../../src/core/user-passwords.js';
+import { createUser, type User, type UserPlace } from '../../src/core/users.js';
 import type { TestService } from './service.js';
 
 /** The password of every user that `signInAs` makes with one. */

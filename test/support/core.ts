@@ -53,7 +53,8 @@ export async function migratedDatabase({
       return trx;
     },
     async clear() {
-      for (const table of ['opt_outs', 'list_counts', 'feed_marks', 'expiries']) await db(table).delete();
+      const tables = ['opt_outs', 'list_counts', 'feed_marks', 'expiries', 'opt_out_figures', 'fetches'];
+      for (const table of tables) await db(table).delete();
       await db('feed').update({ last_number: 0, purged_number: 0, fencing: 0 });
       await db('leases').update({ holder: '', fencing: 0, expires_at: 0 });
     },

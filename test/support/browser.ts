@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { chromium, type Browser } from 'playwright-core';
-import { skipBecause } from '../support/engine.js';
+import { skipBecause } from './engine.js';
 
 const executablePath = process.env.SIGNOFF_CHROMIUM ?? '/usr/bin/chromium';
 const quiet =

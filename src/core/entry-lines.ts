@@ -1,4 +1,4 @@
-import type { Format } from '../core/entry-texts.js';
+import type { Format } from './entry-texts.js';
 
 export type FileType = 'text' | 'csv';
 
