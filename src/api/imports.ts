@@ -34,7 +34,8 @@ export const importAnswer = z
     lines: count('How many of its lines have been dealt with.'),
     taken: count('Rows that are recorded.'),
     known: z.int().nullable().meta({
-      description: 'How many of those the list held before the import was begun; null where nobody counted them.',
+      description:
+        'How many of those the list held before the import was begun; null where nobody counted them.',
     }),
     refused: count('Rows that could not be taken.'),
     warnings: z

@@ -1,11 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { endImportJob, restartImportJob } from '../core/import-job-changes.js';
-import {
-  findImportJob,
-  importJobsOfAccount,
-  importJobsOfList,
-  type ImportJob,
-} from '../core/import-jobs.js';
+import { findImportJob, importJobsOfAccount, importJobsOfList, type ImportJob } from '../core/import-jobs.js';
 import { refusalsOf } from '../core/import-refusals.js';
 import { getListById } from '../core/lists.js';
 import { reasonOf } from '../core/row-faults.js';

@@ -2,7 +2,7 @@ import { liftBlock, listBlocks, type Block } from '../core/blocks.js';
 import { listBursts } from '../core/bursts.js';
 import { editList, type List } from '../core/lists.js';
 import { listFor, listsFor } from '../core/user-rights.js';
-import { NotFound } from '../errors.js';
+import { Invalid, NotFound } from '../errors.js';
 import { view, type AccountVisit, type Screen } from './screen.js';
 
 const page = view('console/abuse.ejs');
@@ -53,7 +53,9 @@ export const blockWhitelist: Screen<AccountVisit> = {
   async act(visit) {
     const { deps, user, account, actor, form } = visit;
     const { network } = await blockIn(visit, form);
-    const list = await listFor(deps.db, user, form?.get('list') ?? '');
+    const publicId = form?.get('list') ?? '';
+    if (publicId === '') throw new Invalid('list', 'missing', 'list must be one of the lists');
+    const list = await listFor(deps.db, user, publicId);
     if (list.accountId !== account.id) throw new NotFound('This account has no such list.');
     await letIn(visit, list, network, actor);
     await lift(visit, network);

@@ -24,7 +24,7 @@ const ofServices = new WeakMap<Deps, Counted>();
  */
 export function brake({ deps, ip }: AnyVisit): void {
   const now = Date.now();
-  const counted = ofServices.get(deps) ?? { since: now, tries: new Map() };
+  const counted: Counted = ofServices.get(deps) ?? { since: now, tries: new Map<string, number>() };
   ofServices.set(deps, counted);
   if (now - counted.since >= windowMs) {
     counted.since = now;

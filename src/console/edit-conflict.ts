@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { getLanguage } from '../core/languages.js';
 import type { ListSettings } from '../core/list-settings.js';
 import type { List } from '../core/lists.js';
@@ -9,41 +10,93 @@ export interface Conflict {
   readonly at: number;
   /** Null where it cannot be told. */
   readonly by: string | null;
-  /** What stands now, where something else was typed: the setting's name, and its value. */
-  readonly differences: readonly { readonly field: string; readonly label: string; readonly now: string }[];
+  /** Set by them, and not touched in the form: there it is as they set it. */
+  readonly taken: readonly Difference[];
+  /** Set by both: the form keeps what was typed. */
+  readonly both: readonly Difference[];
+}
+
+interface Difference {
+  readonly field: string;
+  readonly label: string;
+  /** What stands now. */
+  readonly now: string;
 }
 
 const longestShown = 200; // UTF-16 units
 
-/** @param changes what was typed, where it is other than what stands now. */
-export async function conflictOf(
+/** What the settings were when a form was opened, as a field of that form: a mark for each. */
+export function marksOf({ thankYou, ...others }: ListSettings): string {
+  const values = [
+    ...Object.entries(others),
+    ...Object.entries(thankYou).map(([code, text]) => [`thankYou.${code}`, text]),
+  ];
+  return JSON.stringify(Object.fromEntries(values.map(([key, value]) => [key, markOf(value)])));
+}
+
+/**
+ * Tells what was typed apart from what merely stood in the form when it was opened, and puts what stands now in
+ * the place of that. Changes the form.
+ *
+ * @param changes what was sent, where it is other than what stands now.
+ */
+export async function mergeInto(
+  form: URLSearchParams,
   visit: ListVisit,
   list: List,
   changes: Partial<ListSettings>,
   standing: ListSettings,
 ): Promise<Conflict> {
+  const opened = readMarks(form.get('opened'));
   const { thankYou = {}, ...others } = changes;
-  const { t } = visit;
-  const nothing = t('edit.conflict.nothing');
-  const shown = (text: string) => {
-    if (text === '') return nothing;
-    return text.length > longestShown ? `${text.slice(0, longestShown)} …` : text;
-  };
-  const differences = Object.keys(others).map((field) => ({
-    field,
-    label: t(`edit.${field}.label`),
-    now: shown(valueText(visit, field, standing[field as keyof ListSettings])),
-  }));
-  const texts = Object.keys(thankYou).map((code) => ({
-    field: `thankYou.${code}`,
-    label: t('edit.thankYou.of', { language: getLanguage(code).name }),
-    now: shown(standing.thankYou[code] ?? ''),
-  }));
-  return {
-    at: list.changedAt,
-    by: await whoChanged(visit.deps.db, list, t),
-    differences: [...differences, ...texts],
-  };
+  const sent: [field: string, value: unknown, now: unknown][] = [
+    ...Object.entries(others).map(
+      ([key, value]) => [key, value, standing[key as keyof ListSettings]] as [string, unknown, unknown],
+    ),
+    ...Object.entries(thankYou).map(
+      ([code, text]) =>
+        [`thankYou.${code}`, text, standing.thankYou[code] ?? ''] as [string, unknown, unknown],
+    ),
+  ];
+  const [taken, both]: [Difference[], Difference[]] = [[], []];
+  for (const [field, value, now] of sent) {
+    // A language without a text had no mark.
+    const before = opened.get(field) ?? (field.startsWith('thankYou.') ? markOf('') : null);
+    const difference = { field, label: labelOf(visit, field), now: valueText(visit, field, now) };
+    if (markOf(value) === before) {
+      put(form, field, now);
+      taken.push(difference);
+    } else if (markOf(now) !== before) both.push(difference);
+  }
+  return { at: list.changedAt, by: await whoChanged(visit.deps.db, list, visit.t), taken, both };
+}
+
+function markOf(value: unknown): string {
+  return createHash('sha256')
+    .update(`${typeof value} ${String(value)}`)
+    .digest('base64url')
+    .slice(0, 12);
+}
+
+/** None, where somebody has sent another form than ours: then all of it was typed. */
+function readMarks(text: string | null): Map<string, unknown> {
+  try {
+    return new Map(Object.entries(JSON.parse(text ?? '{}') as Record<string, unknown>));
+  } catch {
+    return new Map();
+  }
+}
+
+function put(form: URLSearchParams, field: string, value: unknown): void {
+  if (value === false) form.delete(field);
+  else form.set(field, value === true ? 'yes' : String((value as string | number | null) ?? ''));
+}
+
+function labelOf({ t }: ListVisit, field: string): string {
+  const [, code] = /^thankYou\.(.+)$/.exec(field) ?? [];
+  return code === undefined
+    ? t(`edit.${field}.label`)
+    : t('edit.thankYou.of', { language: getLanguage(code).name });
 }
 
 function valueText({ t, formats }: ListVisit, field: string, value: unknown): string {
@@ -51,7 +104,9 @@ function valueText({ t, formats }: ListVisit, field: string, value: unknown): st
   if (field === 'defaultLanguage') return getLanguage(String(value)).name;
   if (typeof value === 'boolean') return t(value ? 'parts.yes' : 'parts.no');
   if (typeof value === 'number') return formats.number(value);
-  return typeof value === 'string' ? value : '';
+  const text = typeof value === 'string' ? value : '';
+  if (text === '') return t('edit.conflict.nothing');
+  return text.length > longestShown ? `${text.slice(0, longestShown)} …` : text;
 }
 
 interface NotedRow {

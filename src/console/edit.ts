@@ -5,7 +5,7 @@ import { isLanguage, languages } from '../core/languages.js';
 import type { Confirmations, ListSettings } from '../core/list-settings.js';
 import { editList, getListById, type List } from '../core/lists.js';
 import { Invalid, Refused } from '../errors.js';
-import { conflictOf, type Conflict } from './edit-conflict.js';
+import { marksOf, mergeInto } from './edit-conflict.js';
 import { tryRedirect } from './edit-redirect.js';
 import { changesOf, faultsOf, settingsOf, typedSettings } from './edit-settings.js';
 import { confirmationsOf, ownAddressOf, readWhitelist, type ReadWhitelist } from './edit-whitelist.js';
@@ -91,10 +91,12 @@ async function shown(
 ): Promise<PageAnswer> {
   const { deps, form, t, account } = visit;
   const list = form === null ? visit.list : await getListById(deps.db, visit.list.id);
-  const read = readForm(visit, list);
-  const { typed, standing, changes, whitelist } = read;
+  const sent = readForm(visit, list);
+  const conflict =
+    isConflict && form !== null ? await mergeInto(form, visit, list, sent.changes, sent.standing) : null;
+  const read = conflict === null ? sent : readForm(visit, list);
+  const { typed, standing, whitelist } = read;
   const counts = await getCounts(deps.db, list.id);
-  const conflict: Conflict | null = isConflict ? await conflictOf(visit, list, changes, standing) : null;
   const faults = isRefused ? read.faults : new Map<string, string>();
   const isOpen = ({ code }: { code: string }) =>
     code === typed.defaultLanguage || faults.has(`thankYou.${code}`) || (typed.thankYou[code] ?? '') !== '';
@@ -102,6 +104,7 @@ async function shown(
     settings: typed,
     // Who has not seen what stands by now must not save over it.
     changedAt: form === null || isConflict ? list.changedAt : (form.get('changedAt') ?? ''),
+    opened: form === null || isConflict ? marksOf(standing) : (form.get('opened') ?? ''),
     conflict,
     faults: [...faults].map(([field, message]) => ({ field, message })),
     errorOf: (name: string) => faults.get(name) ?? null,

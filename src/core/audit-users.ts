@@ -97,14 +97,13 @@ async function* auditLinks(db: Db): AsyncGenerator<Breach> {
 
 /** They stand in place of codes: without those, they would open nothing, and yet be kept. */
 async function* auditRecoveryCodes(db: Db): AsyncGenerator<Breach> {
-  const ids: number[] = await db('recovery_codes')
+  const rows: { user_id: number }[] = await db('recovery_codes')
     .join('users', 'users.id', 'recovery_codes.user_id')
     .whereNull('users.totp_secret')
     .limit(sliceRows)
-    .distinct('recovery_codes.user_id')
-    .pluck('recovery_codes.user_id');
-  for (const id of ids) {
-    const description = `user ${id} has recovery codes, and no one-time codes`;
+    .distinct('recovery_codes.user_id');
+  for (const { user_id } of rows) {
+    const description = `user ${user_id} has recovery codes, and no one-time codes`;
     yield { code: 'recovery-codes', table: 'recovery_codes', description };
   }
 }

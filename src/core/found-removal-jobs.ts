@@ -45,8 +45,9 @@ export async function beginFoundRemoval(
 
 /** Rows a slice: few milliseconds of SQLite's one connection. */
 const rowsASlice = { sqlite: 200, mysql: 1000 } as const;
-/** For how long rows that stay are passed over in one call. */
-const passingMs = 10;
+/** What a transaction takes, or as many as are found within some time. */
+const keysASlice = 200;
+const passingMs = 20;
 
 /**
  * A slice of one of them: the keeper calls it.
@@ -99,17 +100,18 @@ async function carryOn(db: Db, job: FoundRemovalRow): Promise<void> {
   const isWanted = createTest(JSON.parse(job.filter) as OptOutFilter, removal.at);
   const limit = rowsASlice[engineOf(db).name];
   const deadline = performance.now() + passingMs;
+  const keys: OptOutKey[] = [];
   let last = keyIn(job.position);
   for (let looked = job.looked; ;) {
     const rows = await rowsBehind(db, job.list_id, last, limit);
     const found = rows.filter(
       (row) => row.last_at < job.recorded_before && isWanted(asItCounts(row, underWay)),
     );
-    const keys = found.slice(0, left);
+    keys.push(...found.slice(0, left - keys.length));
     last = rows.at(-1) ?? last;
     looked += rows.length;
     const isLast = rows.length < limit;
-    if (keys.length > 0 || isLast || performance.now() > deadline) {
+    if (keys.length >= keysASlice || keys.length === left || isLast || performance.now() > deadline) {
       const slice = { removal: job.removal_id, listId: job.list_id, at: removal.at };
       const done = { position: last === undefined ? null : textOf(last), looked, isLast };
       return write(db, job, { ...slice, recordedBefore: job.recorded_before }, keys, done);

@@ -142,7 +142,7 @@ export async function lastDownloadsOf(
     .whereIn('status', [200, 304])
     .whereNot('extent', 'scrub')
     .modify((query) => {
-      
+      if (mailerId !== null) void query.where('mailer_id', mailerId);
     })
     .orderBy('at', 'desc')
     .limit(1)

@@ -177,7 +177,7 @@ export async function listNotHonoured(
   listId: number,
   { mailerId, foundSince = 0, limit }: { mailerId?: number | undefined; foundSince?: number; limit: number },
 ): Promise<NotHonoured[]> {
-  const rows: NotHonouredRow[] = await db(db.raw(`not_honoured ${engineOf(db).byIndex('not_honoured_list')}`))
+  const rows: unknown = await db(db.raw(`not_honoured ${engineOf(db).byIndex('not_honoured_list')}`))
     .where({ list_id: listId })
     .where('found_at', '>=', foundSince)
     .modify((query) => {
@@ -185,7 +185,7 @@ export async function listNotHonoured(
     })
     .orderBy('found_at', 'desc')
     .limit(limit);
-  return rows.map((row) => ({
+  return (rows as NotHonouredRow[]).map((row) => ({
     listId: row.list_id,
     mailerId: row.mailer_id,
     addressKey: row.address_key,

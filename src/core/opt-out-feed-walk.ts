@@ -24,12 +24,11 @@ export const feedWalk: Walk = {
     let below = Number(place?.[0] ?? top + 1);
     const bottom = await bottomOf(asked);
     const { byIndex, name } = engineOf(db);
-    const most = filter.address === null ? mostIndexed : mostRows[name];
     const within = () =>
       db(db.raw(`opt_outs ${byIndex('opt_outs_feed')}`))
         .where({ list_id: listId })
         .where('feed_number', '<', below);
-    for (let limit = fewRows; ; limit = Math.min(most, limit * 4)) {
+    for (let limit = fewRows; ;) {
       const slice = within()
         .where('feed_number', '>', bottom)
         .orderBy('feed_number', 'desc')
@@ -52,6 +51,9 @@ export const feedWalk: Walk = {
       const isLast = looked < limit;
       yield { rows, edge: [below, top], isLast, looked, cost: looked + rows.length * wholeRow };
       if (isLast) return;
+      // Of those that the database lets through, all is read.
+      const isDense = rows.length * 4 > looked || filter.address !== null;
+      limit = Math.min(isDense ? mostRows[name] : mostIndexed, limit * 4);
     }
   },
   behind: ({ feed_number }, [, top]) => [feed_number ?? 0, top ?? 0],

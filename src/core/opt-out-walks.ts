@@ -54,7 +54,7 @@ export const foundColumns = [
 export const wholeRow = 8;
 
 /** Rows a query: few milliseconds of SQLite's one connection. */
-export const mostRows = { sqlite: 500, mysql: 1000 } as const;
+export const mostRows = { sqlite: 250, mysql: 1000 } as const;
 /** In an index alone. */
 export const mostIndexed = 2000;
 /** Mostly a page is found at once. */

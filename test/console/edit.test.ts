@@ -340,32 +340,79 @@ describe('The settings of a list', () => {
   });
 
   it('are not overwritten by somebody who has not seen them', async () => {
-    const list = await makeList(service);
+    const list = await makeList(service, {
+      thankYou: { de: 'Danke', fr: 'Merci' },
+      cap: 5000,
+      ipWhitelist: '',
+    });
     const bob = await signInAs(service, 'owner');
     const open = await openSettings(olive, list);
-    assert.equal(
-      (await bob.post(pathOf(list), { ...(await openSettings(bob, list)), name: "Bob's", do: 'save' }))
-        .status,
-      303,
-    );
+    const bobs: Record<string, string> = {
+      ...(await openSettings(bob, list)),
+      ...{
+        name: "Bob's",
+        contact: 'bob@acme.example',
+        cap: '',
+        'thankYou.de': 'Tschüss',
+        'thankYou.it': 'Ciao',
+      },
+      ...{ signedLinksOnly: 'yes', do: 'save' },
+    };
+    delete bobs.pixel;
+    assert.equal((await bob.post(pathOf(list), bobs)).status, 303);
+    const standing = await again(list);
 
-    const typed = { ...open, contact: 'olive@acme.example', 'thankYou.de': 'Danke', do: 'save' };
-    const page = await olive.post(pathOf(list), typed);
+    const mine = {
+      contact: 'olive@acme.example',
+      operatorName: 'Acme',
+      'thankYou.de': 'Schade',
+      'thankYou.fr': '',
+    };
+    const page = await olive.post(pathOf(list), { ...open, ...mine, do: 'save' });
     assert.equal(page.status, 409);
     assert.ok(page.text.includes('Somebody else saved settings meanwhile'));
     assert.ok(page.text.includes('Olive Owner saved settings of this list on'), 'it says who');
-    assert.ok(page.text.includes("Public name Bob's"), 'and what stands now');
+    const [, taken = '', both = ''] =
+      /had changed nothing\.(.*)Changed by both of you\.(.*)Look through/.exec(page.text) ?? [];
+    for (const text of [
+      "Public name Bob's",
+      'Most opt-outs that the list holds nothing',
+      'Thank-you text, Italiano Ciao',
+    ]) {
+      assert.ok(taken.includes(text), text);
+    }
+    assert.ok(
+      both.includes('Contact bob@acme.example') && both.includes('Thank-you text, Deutsch Tschüss'),
+      both,
+    );
+    for (const own of ['Operator', 'Français']) assert.ok(!`${taken}${both}`.includes(own), own);
+    assert.deepEqual(await again(list), standing, 'nothing was saved');
+
     const fields = fieldsOf(page);
-    assert.equal(fields.contact, 'olive@acme.example');
-    assert.equal(fields['thankYou.de'], 'Danke');
-    assert.equal(fields.name, open.name);
-    const standing = await again(list);
-    assert.equal(standing.name, "Bob's");
-    assert.equal(standing.contact, '');
+    for (const [name, value] of Object.entries(mine)) assert.equal(fields[name], value, name);
+    assert.equal(fields.name, "Bob's");
+    assert.equal(fields['thankYou.it'], 'Ciao');
+    assert.deepEqual([fields.cap, fields.pixel, fields.signedLinksOnly], ['', undefined, 'yes']);
 
     assert.equal((await olive.post(pathOf(list), { ...fields, do: 'save' })).status, 303, 'now it was seen');
-    assert.equal((await again(list)).contact, 'olive@acme.example');
-    assert.equal((await again(list)).name, open.name);
+    const saved = await again(list);
+    assert.deepEqual(saved.thankYou, { de: 'Schade', it: 'Ciao' });
+    assert.deepEqual(
+      [saved.name, saved.contact, saved.operatorName, saved.cap, saved.pixel, saved.signedLinksOnly],
+      ["Bob's", 'olive@acme.example', 'Acme', null, false, true],
+    );
+  });
+
+  it('take a form whose marks were tampered with for one that was typed as a whole', async () => {
+    const list = await makeList(service);
+    const open = await openSettings(olive, list);
+    await editList(service.deps.db, list, { name: 'Theirs' }, { actor: 'cli' });
+    for (const opened of ['', 'null', '[1', '"x"', '{"name":{"a":1}}', '[]']) {
+      const page = await olive.post(pathOf(list), { ...open, opened, do: 'save' });
+      assert.equal(page.status, 409, opened);
+      assert.equal(fieldsOf(page).name, 'Acme News');
+      assert.ok(page.text.includes('Public name Theirs'));
+    }
   });
 
   it('are not overwritten either by who has only looked at the own ones since', async () => {

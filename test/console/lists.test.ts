@@ -130,7 +130,7 @@ describe('The lists of an account', () => {
     const aged = await newList('Spring SALE');
     await archiveList(service.deps.db, aged, true, { actor });
     await newList('Bücher', { name: 'Ähnliches' });
-    await newList('ab');
+    await newList('a-b');
     const olive = await owner();
     const found = async (q: string) =>
       namesIn(await olive.get(`${path}?${new URLSearchParams({ q }).toString()}`));

@@ -8,7 +8,7 @@ import { routes } from '../../src/console/routes.js';
 import { signInAs, visitorOf, type ConsolePage, type Visitor } from '../support/console.js';
 import { startTestService, type TestService } from '../support/service.js';
 import { groups, matrix } from './matrix.js';
-import { samplesOf, type Samples } from './samples.js';
+import { neededBy, samplesOf, type Samples } from './samples.js';
 
 type Role = 'admin' | 'owner' | 'mailer' | 'nobody';
 
@@ -83,10 +83,9 @@ describe('Who may open what in the console', function () {
   }
 
   /** The same, where what one role has done to a thing would be in the way of the next one. */
-  async function freshPathOf(route: string): Promise<string> {
-    if (!othersIn(route).some((name) => name === 'import')) return pathOf(route, ours);
-    const samples = await samplesOf(service, ours.account, ours.list, ours.mailer);
-    return pathOf(route, { ...ours, samples });
+  async function freshPlace(route: string): Promise<Place> {
+    if (!/:import|abuse\/(lift|whitelist)/.test(route)) return ours;
+    return { ...ours, samples: await samplesOf(service, ours.account, ours.list, ours.mailer) };
   }
 
   it('is told of every route, and of nothing else', () => {
@@ -104,7 +103,9 @@ describe('Who may open what in the console', function () {
       for (const method of [...(screen.show ? ['GET'] : []), ...(screen.act ? ['POST'] : [])]) {
         for (const [role, visitor] of Object.entries(visitors)) {
           if (path.endsWith('/sign-out')) continue;
-          const page = await send(visitor, method, method === 'GET' ? here : await freshPathOf(path));
+          const place = method === 'GET' ? ours : await freshPlace(path);
+          const needed = neededBy(path, place.samples);
+          const page = await send(visitor, method, pathOf(path, place), needed);
           const what = `${method} ${here} as ${role}: ${page.status} ${page.text.slice(0, 200)}`;
           if (may.includes(role as Role)) assert.ok(isLetIn(page, path), what);
           else assert.ok(isRefused(page), what);
@@ -213,8 +214,14 @@ describe('Who may open what in the console', function () {
     assert.equal(page.headers.get('referrer-policy'), 'same-origin');
   });
 
-  async function send(visitor: Visitor | null, method: string, path: string): Promise<ConsolePage> {
-    if (visitor !== null) return method === 'GET' ? visitor.get(path) : visitor.post(path);
+  async function send(
+    visitor: Visitor | null,
+    method: string,
+    path: string,
+    needed: Record<string, string> = {},
+  ): Promise<ConsolePage> {
+    const query = Object.keys(needed).length === 0 ? '' : `?${new URLSearchParams(needed).toString()}`;
+    if (visitor !== null) return method === 'GET' ? visitor.get(path + query) : visitor.post(path, needed);
     const init = method === 'GET' ? {} : { body: form(''), headers: { 'Sec-Fetch-Site': 'same-origin' } };
     const response = await fetch(`${service.url}${path}`, { method, redirect: 'manual', ...init });
     const html = await response.text();

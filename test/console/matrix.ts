@@ -76,6 +76,13 @@ export const matrix: Readonly<Record<string, keyof typeof groups>> = {
   '/accounts/:account/history': 'owners',
   '/history': 'admins',
 
+  '/accounts/:account/abuse': 'owners',
+  '/accounts/:account/abuse/lift': 'owners',
+  '/accounts/:account/abuse/whitelist': 'owners',
+  '/accounts/:account/abuse/bursts/:burst': 'owners',
+  '/accounts/:account/removals': 'owners',
+  '/accounts/:account/removals/:removal': 'owners',
+
   '/lists/:list/imports': 'owners',
   '/lists/:list/imports/:import': 'owners',
   '/lists/:list/imports/:import/end': 'owners',

@@ -53,7 +53,8 @@ describe('People of an account', function () {
   it('can take up an invitation in a browser that somebody else is signed in with', async () => {
     const link = linkIn(await invite({ email: 'ina@example.com' }));
     const opened = await olive.get(link);
-    const [form = ''] = /<form method="post" action="\/console\/invitation[^]*?<\/form>/.exec(opened.html) ?? [];
+    const [form = ''] =
+      /<form method="post" action="\/console\/invitation[^]*?<\/form>/.exec(opened.html) ?? [];
     assert.ok(form.includes(`name="csrf" value="${olive.formToken}"`));
     const visitor = await signInAs(service, 'owner');
     const taken = await visitor.post(link, { password: chosen, again: chosen });

@@ -8,6 +8,7 @@ import { findNotHonoured, forgetNotHonoured, listNotHonoured } from '../../src/c
 import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import { migratedDatabase, newList, numberAll, optOutOf, type TestDatabase } from '../support/core.js';
+import { plansOf } from '../support/plans.js';
 
 const day = 24 * 3_600_000;
 /** A Monday. */
@@ -143,6 +144,25 @@ describe('An opt-out that was not honoured', () => {
     assert.equal((await found()).length, 1);
     assert.equal((await listNotHonoured(db, first, { limit: 5000 })).length, 20 * 60);
   }).timeout(60_000);
+
+  it('is looked for by keys alone', async () => {
+    await leave('ann@example.com', on(0));
+    await fetch(1, on(1));
+    await leave('ann@example.com', late);
+    await db('passes').delete();
+    const plans = await plansOf(db, async () => {
+      for (let isMore = true; isMore;) isMore = await findNotHonoured(db, on(100));
+      await listNotHonoured(db, list, { limit: 10 });
+    });
+    const used = (table: string) => [
+      ...new Set(
+        plans.filter((plan) => plan.table === table).map(({ index, isScan }) => `${index} ${isScan}`),
+      ),
+    ];
+    assert.deepEqual(used('opt_outs'), ['PRIMARY false']);
+    assert.deepEqual(used('downloads'), ['downloads_reached false']);
+    assert.deepEqual(used('not_honoured').includes('not_honoured_list false'), true);
+  });
 
   it('goes with a person who is erased, and does not come back', async () => {
     await leave('ann@example.com', on(0));

@@ -169,7 +169,7 @@ describe('The limits of the sign-in', function () {
 
   it('keep no address, and are forgotten in time', async () => {
     await passes('ann@example.com', '203.0.113.7');
-    const rows = (await db('sign_in_tries')) as { subject: Buffer }[];
+    const rows = await db<{ subject: Buffer }>('sign_in_tries');
     assert.deepEqual(
       rows.map(({ subject }) => subject.length),
       [16, 16, 16],

@@ -10,7 +10,7 @@ import { checkChosen, setPassword, stillStands, storePassword } from '../../src/
 import { createUser, editUser, getUser, listAdmins, type User } from '../../src/core/users.js';
 import type { Db } from '../../src/db/connect.js';
 import { retrying } from '../../src/db/connect.js';
-import { Invalid, Refused } from '../../src/errors.js';
+import { Invalid, type Refused } from '../../src/errors.js';
 import { migratedDatabase, type TestDatabase } from '../support/core.js';
 
 const actor = 'test';
@@ -204,6 +204,10 @@ describe('Users', function () {
     assert.equal((await listAdmins(db)).length, 1);
     assert.equal(await createSetUpLink(db), null);
     for (const link of links) assert.equal(await findLink(db, 'set-up', link), null);
+    // Printed by a process that started at the very moment.
+    const late = await createLink(db, 'set-up', null);
+    const eve = { email: 'eve@example.com', name: 'Eve', passwordHash };
+    assert.equal(await changing(db, (trx) => createFirstAdmin(trx, late, eve)), null);
     const [admin] = admins;
     assert.ok(admin !== undefined && admin !== null);
     await assert.rejects(endUser(db, admin, { actor }), { reason: 'last-admin' });

@@ -60,10 +60,11 @@ describe('An import job of a service that is killed', function () {
         async () => (now = await current(job)).lines > before || now.state !== 'running',
       );
     }
-    const { state, lines, taken, refused } = await current(job);
+    const { state, lines, taken, known, refused } = await current(job);
+    // What was recorded right before a kill, and again after it, was not known before.
     assert.deepEqual(
-      { state, lines, taken, refused },
-      { state: 'done', lines: people + 1, taken: people - bad, refused: bad },
+      { state, lines, taken, known, refused },
+      { state: 'done', lines: people + 1, taken: people - bad, known: 0, refused: bad },
     );
     const refusals = await keptRefusals(test.db, job);
     assert.deepEqual(
