@@ -13,6 +13,7 @@ import { startService, type Service } from '../src/service.js';
 import { engine, freshDatabaseUrl, type FreshDatabase } from './support/engine.js';
 import { spawnRunningService, spawnService, type SpawnedService } from './support/spawned-service.js';
 import { until } from './support/service.js';
+import { goodPassword } from './support/console.js';
 import { browser } from './support/visitors.js';
 
 const run = promisify(execFile);
@@ -69,7 +70,7 @@ describe('The service', () => {
     return error.message;
   }
 
-  it('shows a demo on its first start, of which every line works as it is printed, and none afterwards', async function () {
+  it('shows a demo and the set-up link on its first start, of which every line works as it is printed, and none afterwards', async function () {
     this.timeout(60_000);
     const service = await spawn();
     await until('the demo is shown', () => shown(service).join().includes('only this once'));
@@ -93,9 +94,21 @@ describe('The service', () => {
     const file = await output(valueOf('The download'));
     assert.deepEqual(file.split('\n').sort(), ['', 'ann@example.com', 'bob@example.com']);
 
+    const setUp = /^  (http\S+\/console\/set-up\/[\w-]{43})$/m.exec(text)?.[1] ?? '';
+    assert.match(await (await fetch(setUp)).text(), /admin of this installation/);
+    const admin = { name: 'Olive', email: 'olive@example.com', password: goodPassword, again: goodPassword };
+    const made = await fetch(setUp, {
+      ...{ method: 'POST', redirect: 'manual', body: new URLSearchParams(admin) },
+      headers: { 'Sec-Fetch-Site': 'same-origin' },
+    });
+    assert.equal(made.status, 303);
+
     const key = /so_[\w-]{43}/.exec(text)?.[0] ?? 'none';
     assert.equal(await service.stop(), 0);
-    assert.ok(!service.lines.some((line) => line.startsWith('{') && line.includes(key)), 'it is not logged');
+    for (const secret of [key, setUp.slice(-43)]) {
+      const isLogged = service.lines.some((line) => line.startsWith('{') && line.includes(secret));
+      assert.ok(!isLogged, 'it is not logged');
+    }
     const second = await spawn();
     assert.equal((await fetch(`${second.url}/readyz`)).status, 200);
     const ended = once(second.process, 'close');

@@ -15,7 +15,10 @@ export function settingsOf(list: List): ListSettings {
     postalAddress: list.postalAddress,
     contact: list.contact,
     privacyUrl: list.privacyUrl,
-    thankYou: list.thankYou,
+    // The command line stores line ends as its files have them.
+    thankYou: Object.fromEntries(
+      Object.entries(list.thankYou).map(([code, text]) => [code, plain(text, false)]),
+    ),
     redirectTemplate: list.redirect?.text ?? '',
     directLink: list.directLink,
     signedLinksOnly: list.signedLinksOnly,

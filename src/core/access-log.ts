@@ -130,11 +130,13 @@ async function downloadsIn(
   options: { before: TimePlace | null; limit: number; mostRows: number | undefined },
 ): Promise<{ entries: MailerDownload[]; cutAt: TimePlace | null }> {
   // There is an index for either; a mailer's has the fewer rows.
-  const among: Record<string, number> =
-    mailerId === undefined ? { list_id: listId ?? 0 } : { mailer_id: mailerId };
+  const by =
+    mailerId === undefined
+      ? { index: 'downloads_list', among: { list_id: listId ?? 0 } }
+      : { index: 'downloads_mailer', among: { mailer_id: mailerId } };
   const { rows, cutAt } = await walkByTime<Row>(
     db,
-    { table: 'downloads', among, columns },
+    { table: 'downloads', columns, ...by },
     (row) => listId === undefined || row.list_id === listId,
     options,
   );

@@ -6,7 +6,7 @@ import { sizesOf, type Size } from './list-sizes.js';
 import { listNotHonoured } from './not-honoured.js';
 import { slotMs, slotOf, sumsOfLists } from './opt-out-figures.js';
 
-/** What there is to tell the owners of some lists at the moment. */
+/** What there is to tell the owners of a list at the moment. */
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -18,8 +18,11 @@ const leastShrunk = 10;
 const mostNamed = 10;
 const mostFindings = 1000;
 
-/** Opt-outs that wait are told by their number up to here. */
-const mostWaiting = 1000;
+/** Of opt-outs that wait the oldest is asked for, which is among the first. */
+const mostWaiting = 100;
+
+/** Of a list: more are not looked at. */
+const mostMailers = 200;
 
 export interface WatchedList {
   readonly id: number;
@@ -29,46 +32,48 @@ export interface WatchedList {
   readonly isArchived: boolean;
 }
 
-/** @param lists some twenty of them; each mailer of theirs takes a query or two. */
-export async function alertsFor(db: Db, lists: readonly WatchedList[], now: number): Promise<Alert[]> {
-  const ids = lists.map(({ id }) => id);
-  const settings = await alertSettingsOf(db, ids);
-  const sizes = await sizesOf(db, ids, now);
-  const raised = await lastAlerts(db, ids);
-  const grants = await grantsOf(db, ids);
-  const fetches = await fetchesOf(db, ids);
+/** Each mailer of the list takes a query or two. */
+export async function alertsFor(db: Db, list: WatchedList, now: number): Promise<Alert[]> {
+  const wanted = (await alertSettingsOf(db, [list.id])).get(list.id) ?? defaultAlerts;
+  const raised = await lastAlerts(db, [list.id]);
+  const size = (await sizesOf(db, [list.id], now)).get(list.id);
+  const grants = await grantsOf(db, list.id);
   const found: Alert[] = [];
-  for (const list of lists) {
-    const wanted = settings.get(list.id) ?? defaultAlerts;
-    const last = (kind: AlertKind) => raised.find((one) => one.listId === list.id && one.kind === kind);
-    // What was told within a day is not looked at.
-    const mayBeTold = (kind: AlertKind) => (last(kind)?.raisedAt ?? 0) <= now - quietMs;
-    const tell = (kind: AlertKind, details: AlertDetails | null) => {
-      if (details !== null) found.push({ listId: list.id, kind, raisedAt: now, details });
-    };
-    if (mayBeTold('a-day')) tell('a-day', await manyInADay(db, list, wanted, now));
-    if (mayBeTold('an-hour')) tell('an-hour', await manyInAnHour(db, list, wanted, now));
-    if (wanted.shrinks && mayBeTold('shrinks')) {
-      tell('shrinks', shrunk(sizes.get(list.id), last('shrinks'), now));
-    }
-    const own = grants.filter((grant) => grant.list_id === list.id);
-    if (wanted.silentDays !== null && !list.isArchived && mayBeTold('silent')) {
-      const silent: string[] = [];
-      for (const grant of own) {
-        if (silent.length >= mostNamed) break;
-        const fetch = fetches.get(`${grant.list_id} ${grant.mailer_id}`);
-        const { since, scrubbedAt } = await complianceOf(db, list, grant, fetch, {
-          ...{ zone: list.zone, now, limit: mostWaiting },
-        });
-        const before = now - wanted.silentDays * dayMs;
-        if (since !== null && since < before && (scrubbedAt ?? 0) < before) silent.push(grant.name);
-      }
-      tell('silent', silent.length === 0 ? null : { days: wanted.silentDays, mailers: silent });
-    }
-    if (wanted.notHonoured && mayBeTold('not-honoured'))
-      tell('not-honoured', await findings(db, list.id, own, last('not-honoured'), now));
+  const last = (kind: AlertKind) => raised.find((one) => one.kind === kind);
+  // What was told within a day is not looked at.
+  const mayBeTold = (kind: AlertKind) => (last(kind)?.raisedAt ?? 0) <= now - quietMs;
+  const tell = (kind: AlertKind, details: AlertDetails | null) => {
+    if (details !== null) found.push({ listId: list.id, kind, raisedAt: now, details });
+  };
+  if (mayBeTold('a-day')) tell('a-day', await manyInADay(db, list, wanted, now));
+  if (mayBeTold('an-hour')) tell('an-hour', await manyInAnHour(db, list, wanted, now));
+  if (wanted.shrinks && mayBeTold('shrinks')) tell('shrinks', shrunk(size, last('shrinks'), now));
+  if (mayBeTold('silent')) tell('silent', await silent(db, list, grants, wanted, now));
+  if (wanted.notHonoured && mayBeTold('not-honoured')) {
+    tell('not-honoured', await findings(db, list.id, grants, last('not-honoured'), now));
   }
   return found;
+}
+
+async function silent(
+  db: Db,
+  list: WatchedList,
+  grants: readonly Grant[],
+  { silentDays: days }: AlertSettings,
+  now: number,
+): Promise<AlertDetails | null> {
+  if (days === null || list.isArchived) return null;
+  const fetches = await fetchesOf(db, [list.id]);
+  const before = now - days * dayMs;
+  const mailers: string[] = [];
+  for (const grant of grants) {
+    if (mailers.length >= mostNamed) break;
+    const fetch = fetches.get(`${grant.list_id} ${grant.mailer_id}`);
+    const options = { zone: list.zone, now, limit: mostWaiting };
+    const { since, scrubbedAt } = await complianceOf(db, list, grant, fetch, options);
+    if (since !== null && since < before && (scrubbedAt ?? 0) < before) mailers.push(grant.name);
+  }
+  return mailers.length === 0 ? null : { days, mailers };
 }
 
 async function manyInADay(
@@ -123,11 +128,11 @@ async function findings(
   return { people: people.size, mailers: names.slice(0, mostNamed) };
 }
 
-async function grantsOf(db: Db, listIds: readonly number[]): Promise<Grant[]> {
+async function grantsOf(db: Db, listId: number): Promise<Grant[]> {
   return db('grants')
     .join('mailers', 'mailers.id', 'grants.mailer_id')
-    .whereIn('grants.list_id', listIds)
-    .orderBy(['grants.list_id', 'mailers.name'])
-    .limit(1000)
+    .where({ 'grants.list_id': listId })
+    .orderBy('mailers.name')
+    .limit(mostMailers)
     .select('grants.list_id', 'grants.mailer_id', 'grants.created_at', 'mailers.name');
 }

@@ -166,6 +166,7 @@ async function countWaiting(
   reached: number,
   { now, limit }: { now: number; limit: number },
 ): Promise<Waiting> {
+  const atOnce = Math.min(sliceRows, limit);
   let [optOuts, looked] = [0, 0];
   let since: number | null = null;
   for (let after = reached; looked < mostCounted && optOuts < limit;) {
@@ -173,7 +174,7 @@ async function countWaiting(
       .where({ list_id: listId })
       .where('feed_number', '>', after)
       .orderBy('feed_number')
-      .limit(sliceRows)
+      .limit(atOnce)
       .select('feed_number', 'recorded_at')
       .select(db.raw(`CASE WHEN stands_from > ? AND ${LIVE} THEN 1 ELSE 0 END AS waits`, [reached, now]));
     const [row]: Record<'looked' | 'waiting' | 'since' | 'edge', number | string | null>[] = await db
@@ -187,7 +188,7 @@ async function countWaiting(
     optOuts += Number(row?.waiting);
     looked += rows;
     if (row?.since != null) since = Math.min(since ?? Infinity, Number(row.since));
-    if (rows < sliceRows) return { optOuts, isMore: false, since };
+    if (rows < atOnce) return { optOuts, isMore: false, since };
     after = Number(row?.edge);
     await everyoneElse();
   }

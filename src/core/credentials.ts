@@ -149,11 +149,13 @@ export async function endCredential(
   { actor, afterMs = 0 }: { actor: string; afterMs?: number },
 ): Promise<Credential> {
   const { id, accountId } = credential;
-  if (hasEnded(credential)) throw new Refused('ended', 'This credential has ended already.');
+  const now = Date.now();
   await db.transaction(async (trx) => {
-    await trx('credentials')
+    const ended = await trx('credentials')
       .where({ id })
-      .update({ expires_at: Date.now() + afterMs });
+      .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', now))
+      .update({ expires_at: now + afterMs });
+    if (ended === 0) throw new Refused('ended', 'This credential has ended already.');
     const details = { credential: id, after_ms: afterMs };
     await noteChange(trx, { accountId, actor, action: 'credential.ended', details });
   });

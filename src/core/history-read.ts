@@ -52,7 +52,7 @@ export async function readHistory(
 ): Promise<HistoryPage> {
   const { rows, cutAt } = await walkByTime<Row>(
     db,
-    { table: 'history', among: { account_id: accountId }, columns },
+    { table: 'history', index: 'history_account', among: { account_id: accountId }, columns },
     (row) =>
       (listId === undefined || row.list_id === listId) &&
       (actions === undefined || actions.has(row.action)) &&

@@ -1,5 +1,5 @@
 import { setImmediate as everyoneElse } from 'node:timers/promises';
-import type { Db } from '../db/connect.js';
+import { engineOf, type Db } from '../db/connect.js';
 
 /** Where a walk through the rows of a log stands, which goes from the newest to the oldest: behind this row. */
 export interface TimePlace {
@@ -16,20 +16,26 @@ export interface Walked<Row> {
 /** Rows a statement: few milliseconds. */
 const sliceRows = 500;
 
-/** Rows a walk: some hundred milliseconds on two cores, in which others have their turns. */
-export const rowsAWalk = 100_000;
+/** Rows a walk: half a second on two cores, in which others have their turns. */
+export const rowsAWalk = 50_000;
 
 /**
  * The newest rows of a log that are accepted, by an index that has them by time. What no index knows is gone
  * through in slices, and not all in one go.
  *
- * @param among what the index begins with.
+ * @param from.among what the index begins with; then come time and id. MariaDB is told to use it: left alone, it looks
+ *   for `among` only, and reads all that is newer than the place once more with each slice.
  * @param options.limit rows.
  * @param options.mostRows that are looked at.
  */
 export async function walkByTime<Row extends TimePlace>(
   db: Db,
-  { table, among, columns }: { table: string; among: Record<string, number>; columns: readonly string[] },
+  from: {
+    readonly table: string;
+    readonly index: string;
+    readonly among: Readonly<Record<string, number>>;
+    readonly columns: readonly string[];
+  },
   accepts: (row: Row) => boolean,
   {
     before,
@@ -37,12 +43,13 @@ export async function walkByTime<Row extends TimePlace>(
     mostRows = rowsAWalk,
   }: { before: TimePlace | null; limit: number; mostRows?: number | undefined },
 ): Promise<Walked<Row>> {
+  const { table, index, among, columns } = from;
   const rows: Row[] = [];
   let place = before;
   for (let looked = 0; looked < mostRows; looked += sliceRows) {
     // Where nothing is passed over, a page is all that has to be read.
     const size = looked === 0 ? Math.min(limit, sliceRows) : sliceRows;
-    const slice = (await db(table)
+    const slice = (await db(db.raw(`?? ${engineOf(db).byIndex(index)}`, [table]))
       .where(among)
       .modify((query) => {
         if (place === null) return;

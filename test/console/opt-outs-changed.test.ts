@@ -135,7 +135,7 @@ describe('Changes of opt-outs in the console', () => {
     const done = await olive.post(`${base()}/remove`, sure);
     const { id } = await removalIn(done);
     const shown = await olive.get(done.location ?? '');
-    if (/Removing/.test(shown.text)) assert.match(shown.html, /<progress value="\d+" max="6500">/);
+    if (/Removing/.test(shown.text)) assert.match(shown.html, /<progress value="\d+" max="6500" /);
     const deadline = Date.now() + 60_000;
     while ((await getBulkRemoval(db, id)).optOuts < count && Date.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 50));

@@ -117,6 +117,12 @@ describe('Removals of what a search finds', () => {
     });
     assert.equal(removal.optOuts, 10);
     assert.deepEqual(await standing(), ['late1@example.com *', 'late2@example.com *']);
+
+    await restoreRemoval(test.db, removal, { actor });
+    const id = await begun(10, 2000);
+    await carryOn();
+    assert.equal((await getBulkRemoval(test.db, id)).optOuts, 10, 'by the keeper as well');
+    assert.deepEqual(await standing(), ['late1@example.com *', 'late2@example.com *']);
   });
 
   it('never take more than somebody has agreed to', async () => {
@@ -233,7 +239,7 @@ describe('Removals of what a search finds', () => {
   });
 
   /** A removal that is left to the keeper from its first row on. */
-  async function begun(most: number): Promise<number> {
+  async function begun(most: number, recordedBefore = Date.now()): Promise<number> {
     const at = Date.now();
     const [id = 0]: number[] = await test.db('bulk_removals').insert({
       ...{ account_id: 1, list_id: list.id, kind: 'some', at, actor, state: 'removed' },
@@ -241,7 +247,7 @@ describe('Removals of what a search finds', () => {
     });
     await test.db('found_removals').insert({
       ...{ removal_id: id, list_id: list.id, filter: JSON.stringify(everyOptOut) },
-      ...{ recorded_before: at, most },
+      ...{ recorded_before: recordedBefore, most },
     });
     return id;
   }
