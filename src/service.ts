@@ -72,15 +72,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       node,
       log,
     });
-    const deps = makeDeps(
-      config,
-      log,
-      db,
-      secret,
-      startedKeeper,
-      attackRule,
-      baseUrl,
-    );
+    const deps = makeDeps(config, log, db, secret, startedKeeper, attackRule, baseUrl);
     server.on('request', createApp(deps));
     const { scrape } = deps;
     if (config.metricsBind !== null && scrape !== null) metrics = metricsServer(scrape);

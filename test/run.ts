@@ -33,7 +33,7 @@ const runOnce: Readonly<Record<string, readonly string[]>> = {
     ...['core/sorted-lines.test.ts', 'core/time-zone.test.ts', 'http/client-address.test.ts'],
     ...['http/locale.test.ts', 'http/request.test.ts', 'http/zip.test.ts', 'http/upload.test.ts'],
     ...['api/page.test.ts', 'api/openapi.test.ts', 'cli/usage.test.ts', 'cli/global-list.test.ts'],
-    ...['console/texts.test.ts', 'console/accessibility.test.ts', 'console/browser.test.ts'],
+    ...['console/texts.test.ts', 'console/accessibility.test.ts', 'console/*browser.test.ts'],
     ...[
       'cli/refusals.test.ts',
       'cli/backup-damaged.test.ts',

@@ -61,7 +61,7 @@ function makeFormats(locale: string, zone: string): Formats {
     fromNow: (ms, now) => {
       const apart = ms - now;
       const [unit, size] = steps.find(([, step]) => Math.abs(apart) >= step) ?? ['minute', 60_000];
-      return relative.format(Math.trunc(apart / size), unit);
+      return relative.format(Math.round(apart / size), unit);
     },
   };
 }
