@@ -6,7 +6,7 @@ import {
   type AccountEdits,
   type AccountSettings,
 } from '../core/account-settings.js';
-import type { Account } from '../core/accounts.js';
+import { getAccount, type Account } from '../core/accounts.js';
 import type { Db } from '../db/connect.js';
 import { accountId } from './arguments.js';
 import { firstLineOf } from './first-line.js';
@@ -16,6 +16,7 @@ import { actor, changing, reading, withSession } from './session.js';
 
 interface EditOptions {
   readonly account?: number;
+  readonly name?: string;
   /** False: taken away. */
   readonly timeZone?: string | false;
   readonly zipPassword?: false;
@@ -63,13 +64,14 @@ function addShow(account: Command, chosen: Choose): void {
 function addEdit(account: Command, chosen: Choose): void {
   account
     .command('edit')
-    .summary("change an account's time zone, and how its ZIP files are encrypted")
+    .summary("change an account's name, its time zone, and how its ZIP files are encrypted")
     .description(
       'Changes the settings that are given. A ZIP password is read from a file, or from standard input, since ' +
         "other users of the machine can read a command's arguments; it is kept encrypted, under the secret of " +
         'the installation.',
     )
     .option('--account <id>', 'which; not needed where there is only one', accountId)
+    .option('--name <name>', 'what the business is called')
     .option('--time-zone <zone>', 'of the times that APIs tell, such as Asia/Tokyo')
     .option('--no-time-zone', "each API's own again")
     .option(
@@ -105,7 +107,8 @@ Examples:
         const secret = await checkedSecret(session);
         const { one, settings } = await changing(session, async (db) => {
           const found = await chosen(db, options.account);
-          return { one: found, settings: await editAccount(db, secret, found, edits, { actor }) };
+          const settings = await editAccount(db, secret, found, edits, { actor });
+          return { one: await getAccount(db, found.id), settings };
         });
         if (edits.zipCipher === 'zipcrypto') {
           warn(
@@ -118,8 +121,12 @@ Examples:
     });
 }
 
-function editsOf({ timeZone, zipPasswordFile, zipCipher }: EditOptions, isCleared: boolean): AccountEdits {
+function editsOf(
+  { name, timeZone, zipPasswordFile, zipCipher }: EditOptions,
+  isCleared: boolean,
+): AccountEdits {
   return {
+    ...(name === undefined ? {} : { name }),
     ...(timeZone === undefined ? {} : { timeZone: timeZone === false ? null : timeZone }),
     ...(isCleared ? { zipPassword: null } : {}),
     ...(zipPasswordFile === undefined ? {} : { zipPassword: firstLineOf(zipPasswordFile) }),

@@ -55,7 +55,8 @@ export function frameOf(
       : entries
           .filter(({ may }) => may.includes(user.role))
           .map((entry) => ({
-            text: t(`nav.${entry.key}`),
+            // A mailer's user has but the one.
+            text: t(user.role === 'mailer' && entry.key === 'mailers' ? 'nav.access' : `nav.${entry.key}`),
             href: `${base}${entry.path}`,
             isCurrent: isUnder(path, `${base}${entry.path}`, entry.path === '' || list !== undefined),
           }));

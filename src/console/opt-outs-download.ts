@@ -6,7 +6,7 @@ import type { OptOutFilter } from '../core/opt-out-filter.js';
 import { findAll, untilTakenUp } from '../core/opt-out-find.js';
 import { EVERYTHING } from '../core/opt-outs.js';
 import { sortLines, type Line } from '../core/sorted-lines.js';
-import { byteOrderMark, spreadsheetLine } from '../core/spreadsheet-csv.js';
+import { spreadsheetLine, spreadsheetStart } from '../core/spreadsheet.js';
 import { createLocalClock } from '../core/time-zone.js';
 import { retrying } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
@@ -71,7 +71,7 @@ async function send(visit: ListVisit, filter: OptOutFilter, password: string): P
   }
   const clock = createLocalClock(formats.zone);
   const hasRemoved = filter.state !== 'standing';
-  const header = `${byteOrderMark}${spreadsheetLine(['created', 'email', 'filtername', ...(hasRemoved ? ['removed'] : [])])}`;
+  const header = `${spreadsheetStart}${spreadsheetLine(['created', 'email', 'filtername', ...(hasRemoved ? ['removed'] : [])])}`;
   const sorted = await untilGone(res, (signal) =>
     sortLines(linesOf(visit, filter, { clock, hasRemoved, signal })),
   );

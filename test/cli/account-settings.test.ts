@@ -66,6 +66,14 @@ describe('The commands signoff account edit and show', function () {
     assert.deepEqual((await run(['audit', '--json'])).code, 0);
   });
 
+  it('rename the account', async () => {
+    const renamed = await done(['account', 'edit', '--name', 'Acme & Co']);
+    assert.equal(renamed.stdout, 'Account 1, Acme & Co: saved.\n');
+    assert.equal((await run(['account', 'edit', '--name', ' '])).code, 1);
+    assert.match((await done(['account', 'show'])).stdout, /Name +Acme & Co/);
+    await done(['account', 'edit', '--name', 'Acme']);
+  });
+
   it('take back what was set', async () => {
     await done(['account', 'edit', '--no-zip-password', '--no-time-zone', '--zip-cipher', 'aes-256']);
     assert.deepEqual(await settings(), [null, false, 'aes-256']);

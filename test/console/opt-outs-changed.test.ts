@@ -247,12 +247,12 @@ describe('Changes of opt-outs in the console', () => {
     assert.equal(
       content.toString(),
       [
-        '\uFEFF"created","email","filtername"',
-        `"2026-01-02 00:30:00","""a,bc""@example.com","a""b"`,
-        `"2026-01-02 00:30:00","'=cmd@example.com","a""b"`,
-        `"2026-01-02 00:30:01","'+cat@example.com",""`,
-        `"2026-01-02 00:30:01","'-bob@example.com",""`,
-        `"2026-01-02 00:30:01","ann@example.com",""`,
+        '\uFEFFcreated,email,filtername',
+        `2026-01-02 00:30:00,"""a,bc""@example.com","a""b"`,
+        `2026-01-02 00:30:00,'=cmd@example.com,"a""b"`,
+        `2026-01-02 00:30:01,'+cat@example.com,`,
+        `2026-01-02 00:30:01,'-bob@example.com,`,
+        `2026-01-02 00:30:01,ann@example.com,`,
         '',
       ].join('\r\n'),
     );
@@ -281,8 +281,8 @@ describe('Changes of opt-outs in the console', () => {
     const { content } = unzip(Buffer.from(await response.arrayBuffer()), 'right horse');
     const lines = content.toString().split('\r\n');
     assert.deepEqual(lines, [
-      '\uFEFF"created","email","filtername","removed"',
-      '"1970-01-01 00:00:01","bob@example.com","","1970-01-02 00:00:00"',
+      '\uFEFFcreated,email,filtername,removed',
+      '1970-01-01 00:00:01,bob@example.com,,1970-01-02 00:00:00',
       '',
     ]);
   });
