@@ -37,8 +37,8 @@ export interface ServiceState {
   isStopping: boolean;
   /** Downloads under way: what is left of them when the service stops is reset, never ended. */
   readonly downloads: Set<ServerResponse>;
-  /** Scrubs under way, likewise, with the id of their mailer. */
-  readonly scrubs: Map<ServerResponse, number>;
+  /** Scrubs under way, likewise, with whose they are: a mailer's id, or `user:<id>`. */
+  readonly scrubs: Map<ServerResponse, number | string>;
   /** When a forwarding header last came from a peer that TRUST_PROXY does not name: UTC milliseconds. */
   forwardedByStrangerAt: number | null;
 }

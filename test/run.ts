@@ -9,7 +9,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -52,6 +52,8 @@ const running = new Set<ChildProcess>();
 /** Of the databases and files, but for those of tests of crashes: they stand on a disk. */
 const place = hasRoomInMemory() ? '/dev/shm' : os.tmpdir();
 const folder = mkdtempSync(path.join(place, 'signoff-run-'));
+// A database server that a test starts in it runs as a user of its own, who has to get there.
+chmodSync(folder, 0o711);
 process.on('exit', () => {
   running.forEach(endGroup);
   rmSync(folder, { recursive: true, force: true });

@@ -94,7 +94,7 @@ describe('The service', () => {
     const file = await output(valueOf('The download'));
     assert.deepEqual(file.split('\n').sort(), ['', 'ann@example.com', 'bob@example.com']);
 
-    const setUp = /^  (http\S+\/console\/set-up\/[\w-]{43})$/m.exec(text)?.[1] ?? '';
+    const setUp = /^ {2}(http\S+\/console\/set-up\/[\w-]{43})$/m.exec(text)?.[1] ?? '';
     assert.match(await (await fetch(setUp)).text(), /admin of this installation/);
     const admin = { name: 'Olive', email: 'olive@example.com', password: goodPassword, again: goodPassword };
     const made = await fetch(setUp, {

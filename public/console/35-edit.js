@@ -1,8 +1,8 @@
 // The settings of a list: the preview and the explanations follow the typing, and nothing typed is lost unasked.
 {
   const edit = document.getElementById('edit');
-  const explained = ['redirect-tried', 'whitelist-read', 'cap-costs'];
-  const explainedFields = ['redirectTemplate', 'ipWhitelist', 'cap'];
+  const explained = ['redirect-tried', 'whitelist-read', 'cap-costs', 'downloads-opened'];
+  const explainedFields = ['redirectTemplate', 'ipWhitelist', 'cap', 'downloadsFromAnyAddress'];
   const pause = 400; // milliseconds without a key
 
   function afterPause(act) {
@@ -48,13 +48,16 @@
       const mine = ++asked;
       const body = new URLSearchParams(new FormData(edit));
       body.set('do', 'check');
+      body.delete('password');
       const answer = await fetch(edit.action, { method: 'POST', body }).catch(() => null);
       if (!answer?.ok || answer.redirected || mine !== asked) return;
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const password = edit.elements.password?.value;
       for (const id of explained) {
         const fresh = page.getElementById(id);
         if (fresh && mine === asked) document.getElementById(id).replaceWith(fresh);
       }
+      if (password && edit.elements.password) edit.elements.password.value = password;
     };
     const previewSoon = afterPause(preview);
     const explainSoon = afterPause(() => void explain());

@@ -1,4 +1,4 @@
-import type { ReadLink } from './links-read.js';
+import { isInstant, needsSigned, type ReadLink } from '../core/link-read.js';
 
 export const kinds = ['scanner', 'browser', 'mail-client'] as const;
 export type Kind = (typeof kinds)[number];
@@ -85,12 +85,4 @@ function pixel(link: ReadLink): { records: boolean; gets: string } {
     records: true,
     gets: 'It is RECORDED by being loaded: the pixel is for thank-you pages, never for mails.',
   };
-}
-
-function needsSigned({ list, isSigned }: ReadLink): boolean {
-  return list.signedLinksOnly && !isSigned;
-}
-
-function isInstant(link: ReadLink): boolean {
-  return link.door === null && link.address.ok && link.list.directLink === 'instant' && !needsSigned(link);
 }

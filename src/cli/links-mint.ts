@@ -2,11 +2,11 @@ import { createReadStream, statSync } from 'node:fs';
 import { once } from 'node:events';
 import process from 'node:process';
 import { Option, type Command } from 'commander';
+import { linksFor } from '../core/link-minting.js';
+import { withLinks, type LinkResult, type Rows } from '../core/link-rows.js';
 import { EVERYTHING } from '../core/opt-outs.js';
-import { mintToken } from '../core/signed-links.js';
 import { DomainError, Refused } from '../errors.js';
 import { listArgument } from './arguments.js';
-import { withLinks, type LinkResult, type Rows } from './links-rows.js';
 import { mintingOf, type Minting } from './links-session.js';
 import { baseUrlOf } from './list-links.js';
 import { knownTag } from './opt-out.js';
@@ -85,13 +85,12 @@ async function mint(
   let minted = 0;
   let refused = 0;
 
+  const make = linksFor(baseUrl, list, key, tag);
+
   function linkOf(address: string, tagCell: string | null): LinkResult {
-    const chosen = tagCell === null ? tag : tagCell.trim().normalize('NFC') || EVERYTHING;
-    if (tagCell !== null && chosen !== EVERYTHING && !list.tags.has(chosen)) {
-      return { ok: false, reason: `the list does not know the tag ${JSON.stringify(chosen.slice(0, 128))}` };
-    }
-    minted++;
-    return { ok: true, link: `${baseUrl}/o/${mintToken(key, address, chosen)}` };
+    const result = make(address, tagCell);
+    if (result.ok) minted++;
+    return result;
   }
 
   function onRefused(line: number, reason: string): void {

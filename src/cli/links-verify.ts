@@ -1,7 +1,7 @@
 import { Option, type Command } from 'commander';
+import { readLink, type ReadLink } from '../core/link-read.js';
 import { Refused } from '../errors.js';
 import { explain, kinds, type Kind, type Outcome } from './links-explained.js';
-import { readLink, type ReadLink } from './links-read.js';
 import { knownSecret } from './links-session.js';
 import { tryLink, type Answer } from './links-tried.js';
 import { baseUrlOf } from './list-links.js';

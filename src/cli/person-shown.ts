@@ -1,71 +1,21 @@
 import type { Account } from '../core/accounts.js';
 import { EVERYTHING, type OptOutRecord } from '../core/opt-outs.js';
-import { namesOfMailers, type HeldByList, type NotedOfPerson } from '../core/people.js';
-import { receiptText } from '../core/receipts.js';
+import { mailersOf, rowJson, type PersonHeld } from '../core/person-held.js';
 import { kindOf } from './opt-out-check.js';
 import { counted, facts, timeOf } from './output.js';
 import { reading, type Session } from './session.js';
 
 /** All that is held about a person, as it was read. */
-export interface Shown {
+export interface Shown extends PersonHeld {
   readonly account: Account;
-  readonly normalised: string;
-  readonly held: readonly HeldByList[];
-  readonly history: readonly NotedOfPerson[];
-  /** Rows that imports could not take and whose texts name the person. */
-  readonly refusedRows: number;
-  /** UTC milliseconds; null for somebody who was never erased. */
-  readonly erasedAt: number | null;
 }
 
 /** The names of the mailers that brought opt-outs, by id. */
 type Mailers = ReadonlyMap<number, string>;
 
-export async function heldJson(session: Session, shown: Shown): Promise<Record<string, unknown>> {
-  const mailers = await mailersOf(session, shown);
-  const listNames = new Map(shown.held.map(({ list }) => [list.id, list.publicId]));
-  return {
-    address: shown.normalised,
-    account: shown.account.id,
-    erased_at: timeOf(shown.erasedAt),
-    opt_outs: shown.held.flatMap(({ list, rows }) =>
-      rows.map((row) => ({
-        list: list.publicId,
-        internal_name: list.internalName,
-        ...rowJson(row, mailers),
-      })),
-    ),
-    refused_rows: shown.refusedRows,
-    history: shown.history.map(({ at, listId, actor, action }) => ({
-      ...{ at: timeOf(at), list: listId === null ? null : (listNames.get(listId) ?? null) },
-      ...{ actor, action },
-    })),
-  };
-}
-
-function rowJson(row: OptOutRecord, mailers: Mailers): Record<string, unknown> {
-  return {
-    tag: row.tag.toString(),
-    kind: kindOf(row),
-    address: row.address?.toString() ?? null,
-    given: row.given?.toString() ?? null,
-    source: row.source,
-    created_at: timeOf(row.created_at),
-    recorded_at: timeOf(row.recorded_at),
-    last_at: timeOf(row.last_at),
-    repeats: row.repeats,
-    reason: row.reason?.toString() ?? null,
-    expires_at: timeOf(row.expires_at),
-    removed_at: timeOf(row.removed_at),
-    mailer: row.mailer_id === null ? null : (mailers.get(row.mailer_id) ?? String(row.mailer_id)),
-    ip: row.ip,
-    receipt: receiptOf(row),
-  };
-}
-
 export async function heldText(session: Session, shown: Shown): Promise<string> {
   const { account, normalised, held, history, refusedRows, erasedAt } = shown;
-  const mailers = await mailersOf(session, shown);
+  const mailers = await reading(session, (db) => mailersOf(db, shown));
   const rows = held.reduce((sum, one) => sum + one.rows.length, 0);
   const parts = [
     rows === 0
@@ -119,17 +69,4 @@ function rowText(row: OptOutRecord, mailers: Mailers): string {
   return facts(
     known.flatMap(([name, value]) => (typeof value === 'string' ? [[`  ${name}`, value] as const] : [])),
   );
-}
-
-/** What is no number of ours, an import may have brought: shown as it stands. */
-function receiptOf({ receipt }: OptOutRecord): string | null {
-  if (receipt === null) return null;
-  return receipt.length === 8 ? receiptText(receipt) : receipt.toString('hex');
-}
-
-async function mailersOf(session: Session, { held }: Shown): Promise<Mailers> {
-  const ids = new Set(
-    held.flatMap(({ rows }) => rows.flatMap(({ mailer_id }) => (mailer_id === null ? [] : [mailer_id]))),
-  );
-  return reading(session, (db) => namesOfMailers(db, [...ids]));
 }

@@ -6,6 +6,7 @@ import { findErased } from '../core/erased-people.js';
 import { erasePerson, type ErasedFromList } from '../core/erasure.js';
 import { refusalsNaming } from '../core/import-refusals.js';
 import { heldByLists, historyOfPerson, type HeldByList } from '../core/people.js';
+import { heldJson } from '../core/person-held.js';
 import { addressFaults } from '../core/row-faults.js';
 import { emptyWal, rewriteAddresses } from '../db/remains.js';
 import { Invalid } from '../errors.js';
@@ -14,7 +15,7 @@ import { readAddressLines } from './address-lines.js';
 import { accountId } from './arguments.js';
 import { typedAddress } from './opt-out.js';
 import { counted, print, printJson } from './output.js';
-import { heldJson, heldText, type Shown } from './person-shown.js';
+import { heldText, type Shown } from './person-shown.js';
 import { actor, reading, withSession, type Session } from './session.js';
 
 interface PersonOptions {
@@ -66,7 +67,7 @@ Examples:
       withSession(async (session) => {
         const { account, normalised } = await whoIsMeant(session, addressText, options);
         const shown = await readPerson(session, account, normalised);
-        if (options.json) printJson(await heldJson(session, shown));
+        if (options.json) printJson(await reading(session, (db) => heldJson(db, shown)));
         else print(await heldText(session, shown));
       }),
     );
@@ -168,7 +169,7 @@ async function readPerson({ config, db }: Session, account: Account, normalised:
   let refusedRows = 0;
   for await (const rows of refusalsNaming(db, account.id, normalised)) refusedRows += rows.length;
   const erasedAt = erased.get(key.toString('hex'))?.at ?? null;
-  return { account, normalised, held, history, refusedRows, erasedAt };
+  return { account, accountId: account.id, normalised, held, history, refusedRows, erasedAt };
 }
 
 async function tellWhatWouldGo(

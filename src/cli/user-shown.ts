@@ -1,5 +1,5 @@
 import type { Config } from '../config.js';
-import { createLink, handedOnMs, linkLifetimes } from '../core/one-time-links.js';
+import { createLink, linkLifetimes } from '../core/one-time-links.js';
 import { noteOfUser, type User } from '../core/users.js';
 import type { Db } from '../db/connect.js';
 import { baseUrlOf } from './list-links.js';
@@ -15,8 +15,9 @@ interface Link {
 /** An invitation, or a link for a new password where there is one already. */
 export async function linkFor(config: Config, db: Db, user: User): Promise<Link> {
   const purpose = user.hasPassword ? 'password' : 'invitation';
-  const forMs = user.hasPassword ? handedOnMs : linkLifetimes.invitation;
-  const token = await createLink(db, purpose, user, { forMs });
+  const kept = user.hasPassword ? 'handed-on' : 'invitation';
+  const forMs = linkLifetimes[kept];
+  const token = await createLink(db, kept, user);
   await noteOfUser(db, user, actor, 'user.link-made', { purpose });
   return { purpose, url: `${baseUrlOf(config)}/console/${purpose}/${token}`, expiresAt: Date.now() + forMs };
 }

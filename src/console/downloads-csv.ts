@@ -60,7 +60,8 @@ async function* linesOf(visit: AccountVisit, scope: AccessScope): AsyncGenerator
     const { entries, next } = await readAccessLog(deps.db, scope, { before, limit: rowsAtOnce });
     for (const row of await accessShown(visit, entries)) {
       text += spreadsheetLine([
-        ...[clock.text(row.at), row.list, row.who, row.ending, row.ip, row.extent, row.format],
+        ...[clock.text(row.at), row.list, row.who, row.isByConsole ? t('downloads.byConsole') : row.ending],
+        ...[row.ip, row.extent, row.format],
         ...[row.entries === null ? '' : String(row.entries), t(`downloads.outcome.${row.outcome}`)],
       ]);
     }

@@ -29,6 +29,8 @@ export interface AccessShown {
   readonly list: string;
   readonly listHref: string | null;
   readonly ending: string;
+  /** By a user of the mailer, without a key. */
+  readonly isByConsole: boolean;
   readonly ip: string;
   readonly extent: string;
   readonly format: string;
@@ -114,7 +116,15 @@ export async function accessShown(visit: AccountVisit, entries: readonly Access[
     if (one.kind === 'mailer') {
       const { extent, format, ip, ending, mailerId } = one;
       return {
-        ...{ ...common, mailerId, ip, ending, what: null, who: mailers.get(mailerId) ?? '' },
+        ...{
+          ...common,
+          mailerId,
+          ip,
+          ending,
+          isByConsole: one.isByConsole,
+          what: null,
+          who: mailers.get(mailerId) ?? '',
+        },
         extent: t(`downloads.extent.${extent}`),
         format: formatText(t, format),
         outcome: outcomeOf(one, now),
@@ -123,8 +133,16 @@ export async function accessShown(visit: AccountVisit, entries: readonly Access[
     const { name, what } = actorOf(one.actor);
     const surface = surfaces.find(({ name: known }) => known === one.surface);
     return {
-      ...{ ...common, mailerId: null, ip: '', ending: '', who: name, what: surface?.title ?? what },
-      extent: notedExtents[one.action] === undefined ? '' : t(`downloads.extent.${notedExtents[one.action]}`),
+      ...{
+        ...common,
+        mailerId: null,
+        ip: '',
+        ending: '',
+        isByConsole: false,
+        who: name,
+        what: surface?.title ?? what,
+      },
+      extent: extentOf(t, one),
       format: formatText(t, one.format),
       outcome: 'begun',
     };
@@ -137,10 +155,17 @@ export function formatText(t: AccountVisit['t'], format: string): string {
   return hasConsoleText(key) ? t(key) : format;
 }
 
-/** What of the history is called what; a download of a program is just that. */
+/** What somebody takes out of the console is what a search found; a download of a program is just that. */
+function extentOf(t: AccountVisit['t'], { action, surface }: Access & { kind: 'noted' }): string {
+  const extent = surface === 'console' && action === 'list.downloaded' ? 'search' : notedExtents[action];
+  return extent === undefined ? '' : t(`downloads.extent.${extent}`);
+}
+
+/** What of the history is called what. */
 const notedExtents: Readonly<Record<string, string>> = {
   'list.export-started': 'export',
   'list.searched': 'search',
+  'list.scrubbed': 'scrub',
 };
 
 function outcomeOf(

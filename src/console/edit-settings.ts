@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { languages } from '../core/languages.js';
 import { columnsOf, type Confirmations, type ListSettings } from '../core/list-settings.js';
 import type { List } from '../core/lists.js';
@@ -67,16 +68,19 @@ export function changesOf(typed: ListSettings, standing: ListSettings): Partial<
 }
 
 /** What is wrong with settings, by the fields of the form. */
-export function faultsOf(
+export async function faultsOf(
   visit: AnyVisit,
   changes: Partial<ListSettings>,
   confirmations: Confirmations,
-): Map<string, string> {
+): Promise<Map<string, string>> {
   const faults = new Map<string, string>();
   const { thankYou = {}, ...others } = changes;
   for (const [key, value] of Object.entries(others)) check(key, { [key]: value });
-  for (const [code, text] of Object.entries(thankYou))
+  for (const [code, text] of Object.entries(thankYou)) {
+    // Each takes some milliseconds at worst: others are served in between.
+    await nextTurn();
     check(`thankYou.${code}`, { thankYou: { [code]: text } });
+  }
   return faults;
 
   function check(field: string, settings: Partial<ListSettings>): void {

@@ -13,8 +13,9 @@ export const editSpecial: Screen<ListVisit> = { show: (visit) => shown(visit) };
 
 /** Makes the list the global one of its account, or ends that. */
 export const editGlobal: Screen<ListVisit> = {
-  show: (visit) => shown(visit),
-  async act({ deps, form, list, account, actor }) {
+  show: (visit, error) => shown(visit, error === null ? null : 'global'),
+  async act(visit) {
+    const { deps, form, list, account, actor } = visit;
     const before = (await getGlobalMark(deps.db, account.id)).listId;
     const isMarking = form?.get('do') === 'mark';
     // What was confirmed named the list whose place this one takes.
@@ -22,6 +23,8 @@ export const editGlobal: Screen<ListVisit> = {
       throw new Refused('global-list-changed', 'Another list has become the global one meanwhile.');
     }
     const after = isMarking ? list : before === list.id ? null : undefined;
+    // Another one in its place ends it as well.
+    if (after !== undefined && before !== null && before !== after?.id) await checkReEnteredPassword(visit);
     if (after !== undefined) await setGlobalList(deps.db, account, after, { actor });
     return { redirect: specialOf(list.publicId), done: isMarking ? 'global-marked' : 'global-unmarked' };
   },
@@ -39,7 +42,7 @@ export const editArchive: Screen<ListVisit> = {
 
 /** Removes all that the list holds. */
 export const editClear: Screen<ListVisit> = {
-  show: (visit, error) => shown(visit, error === null ? {} : { isClearing: true }),
+  show: (visit, error) => shown(visit, error === null ? null : 'clear'),
   async act(visit) {
     await checkReEnteredPassword(visit);
     const { deps, list, actor } = visit;
@@ -48,7 +51,7 @@ export const editClear: Screen<ListVisit> = {
   },
 };
 
-async function shown(visit: ListVisit, { isClearing = false } = {}): Promise<PageAnswer> {
+async function shown(visit: ListVisit, refused: 'global' | 'clear' | null = null): Promise<PageAnswer> {
   const { deps, t, list, account } = visit;
   const before = (await getGlobalMark(deps.db, account.id)).listId;
   const counts = await getCounts(deps.db, list.id);
@@ -58,7 +61,7 @@ async function shown(visit: ListVisit, { isClearing = false } = {}): Promise<Pag
     otherLists: await countOtherLists(deps.db, list),
     entries,
     isEmpty: entries === 0 && !(await hasPendingChanges(deps.db, list.id)),
-    isClearing,
+    refused,
   });
 }
 

@@ -1,8 +1,8 @@
-import { isPrivateIp, isWhitelisted, parseIpWhitelist } from '../core/ip-whitelist.js';
+import { isPrivateIp, isWhitelisted, parseIpWhitelist, type WhitelistFault } from '../core/ip-whitelist.js';
 import type { Confirmations } from '../core/list-settings.js';
 import { addressOf } from '../http/client-address-of.js';
 import type { ListVisit } from './screen.js';
-import { explainNetworks, explainWhitelist } from './whitelist-explained.js';
+import { explainNetworks, explainWhitelist, faultText } from './whitelist-explained.js';
 
 /** One entry as it was typed, and as it was understood. */
 interface ReadEntry {
@@ -26,6 +26,8 @@ export interface ReadWhitelist {
 }
 
 const mostShown = 100;
+const mostEntries = 1000;
+const longestText = 64 * 1024; // octets
 
 /**
  * Reads a whitelist entry by entry: one that is wrong does not hide how the others were understood.
@@ -33,21 +35,21 @@ const mostShown = 100;
  * @param standing what the list has: it was confirmed when it was set.
  */
 export function readWhitelist(visit: ListVisit, text: string, standing: string): ReadWhitelist {
-  const whole = explainWhitelist(visit, text, { confirmWide: true, confirmPrivate: true });
-  const entries = text.split(/[\s,;]+/u).filter((entry) => entry !== '');
-  const isTooMuch = whole.faults.length > 0 && entries.length > 1000;
-  if (isTooMuch || text.length > 64 * 1024) {
-    return { entries: [], more: 0, faults: whole.faults, wide: '', private: '' };
+  const entries = text.split(/[\s,;]+/u, mostEntries + 3).filter((entry) => entry !== '');
+  if (entries.length > mostEntries || Buffer.byteLength(text) > longestText) {
+    return { entries: [], more: 0, faults: explainWhitelist(visit, text).faults, wide: '', private: '' };
   }
   const before = new Set(standing.split('\n'));
-  const read = entries.map((entry) => readEntry(visit, entry, before));
+  const read = entries.map((entry) => readEntry(entry, before));
   // What is wrong must not be beyond those that are shown.
   const wrongFirst = [...read.filter(isWrong), ...read.filter((entry) => !isWrong(entry))];
   const shown = read.length > mostShown ? wrongFirst.slice(0, mostShown) : read;
   const needed = (problem: string) =>
-    read.flatMap(({ network, problems }) => (problems.includes(problem) ? [network] : [])).join(' ');
+    read
+      .flatMap(({ network, faults }) => (faults.some((one) => one.problem === problem) ? [network] : []))
+      .join(' ');
   return {
-    entries: shown,
+    entries: shown.map((entry) => inWords(visit, entry)),
     more: read.length - shown.length,
     faults: [],
     wide: needed('too-wide'),
@@ -85,26 +87,31 @@ export function ownAddressOf({ deps, req }: ListVisit, whitelist: string): OwnAd
   return { state: read.ok && isWhitelisted(read.networks, ip) ? 'listed' : 'offered', ip };
 }
 
-function isWrong({ faults }: ReadEntry): boolean {
+/** An entry that has not been put into words: of a thousand, few are shown. */
+interface FoundEntry {
+  readonly entry: string;
+  /** In canonical form; empty where it could not be understood. */
+  readonly network: string;
+  readonly faults: readonly WhitelistFault[];
+}
+
+function isWrong({ faults }: FoundEntry): boolean {
   return faults.length > 0;
 }
 
-function readEntry(
-  visit: ListVisit,
-  entry: string,
-  before: ReadonlySet<string>,
-): ReadEntry & { network: string; problems: readonly string[] } {
-  const all = { confirmWide: true, confirmPrivate: true };
-  const understood = parseIpWhitelist(entry, all);
-  const network = understood.ok ? understood.networks[0] : undefined;
-  if (network === undefined) {
-    const { faults } = explainWhitelist(visit, entry, all);
-    return { text: entry.slice(0, 100), size: null, faults, network: '', problems: [] };
-  }
-  const size = explainNetworks(visit, [network])[0]?.size ?? null;
-  const { text } = network;
-  if (before.has(text)) return { text, size, faults: [], network: text, problems: [] };
-  const bare = parseIpWhitelist(entry);
-  const problems = bare.ok ? [] : bare.problems.map(({ problem }) => problem);
-  return { text, size, faults: explainWhitelist(visit, entry).faults, network: text, problems };
+function readEntry(entry: string, before: ReadonlySet<string>): FoundEntry {
+  const read = parseIpWhitelist(entry);
+  if (read.ok) return { entry, network: read.networks[0]?.text ?? '', faults: [] };
+  const faults = read.problems;
+  // What only has to be confirmed was understood.
+  const isUnderstood = faults.every(({ problem }) => problem === 'too-wide' || problem === 'private');
+  const network = isUnderstood ? (faults[0]?.hint ?? '') : '';
+  return { entry, network, faults: network !== '' && before.has(network) ? [] : faults };
+}
+
+function inWords(visit: ListVisit, { entry, network, faults }: FoundEntry): ReadEntry {
+  const read = parseIpWhitelist(network, { confirmWide: true, confirmPrivate: true });
+  const size = read.ok ? explainNetworks(visit, read.networks)[0]?.size : undefined;
+  const text = network === '' ? entry.slice(0, 100) : network;
+  return { text, size: size ?? null, faults: faults.map((fault) => faultText(visit, fault)) };
 }

@@ -10,13 +10,14 @@ import { tryRedirect } from './edit-redirect.js';
 import { changesOf, faultsOf, settingsOf, typedSettings } from './edit-settings.js';
 import { confirmationsOf, ownAddressOf, readWhitelist, type ReadWhitelist } from './edit-whitelist.js';
 import { previewPages } from './preview.js';
-import { view, type ListVisit, type PageAnswer, type Screen } from './screen.js';
+import { checkReEnteredPassword } from './re-entered.js';
+import { view, type FormError, type ListVisit, type PageAnswer, type Screen } from './screen.js';
 
 const page = view('console/edit.ejs');
 
 /** All settings of a list that are set together, and saved by one button. */
 export const edit: Screen<ListVisit> = {
-  show: (visit, error) => shown(visit, error === null ? {} : { isRefused: true }),
+  show: (visit, error) => shown(visit, { error }),
   async act(visit) {
     const form = visit.form ?? new URLSearchParams();
     // To look at what was typed, and save nothing.
@@ -25,12 +26,13 @@ export const edit: Screen<ListVisit> = {
 
     const { deps, list, actor } = visit;
     const saved = { redirect: `/console/lists/${list.publicId}/edit`, done: 'saved' };
-    const { changes, confirmations, faults } = readForm(visit, list);
+    const { standing, changes, confirmations, faults } = await readForm(visit, list);
     if (Object.keys(changes).length === 0) return saved;
     const ifChangedAt = Number(form.get('changedAt'));
     if (ifChangedAt !== list.changedAt) return shown(visit, { isConflict: true });
     const [[field, message] = []] = faults;
     if (field !== undefined) throw new Invalid(field, 'refused', message ?? '');
+    if (isGuarded(changes, standing)) await checkReEnteredPassword(visit);
     try {
       await editList(deps.db, list, changes, { actor, ...confirmations, ifChangedAt });
       return saved;
@@ -53,14 +55,14 @@ interface ReadForm {
   readonly faults: ReadonlyMap<string, string>;
 }
 
-function readForm(visit: ListVisit, list: List): ReadForm {
+async function readForm(visit: ListVisit, list: List): Promise<ReadForm> {
   const { form, t } = visit;
   const standing = settingsOf(list);
   const typed = form === null ? standing : typedSettings(form, standing);
   const changes = changesOf(typed, standing);
   const whitelist = readWhitelist(visit, typed.ipWhitelist, standing.ipWhitelist);
   const confirmations = confirmationsOf(visit, whitelist);
-  const faults = faultsOf(visit, changes, confirmations);
+  const faults = await faultsOf(visit, changes, confirmations);
   // What is wrong with which entry stands below the field.
   if (faults.has('ipWhitelist')) faults.set('ipWhitelist', t('edit.ipWhitelist.refused'));
   if (
@@ -79,25 +81,32 @@ function isTighterCap(cap: number | null | undefined, standing: ListSettings): b
   return standing.cap === null || cap < standing.cap;
 }
 
+/** An unlocked screen is not enough for what lets people leave for good, or opens the downloads to anybody. */
+function isGuarded(changes: Partial<ListSettings>, standing: ListSettings): boolean {
+  return isTighterCap(changes.cap, standing) || changes.downloadsFromAnyAddress === true;
+}
+
 /**
  * The form: with the settings that stand, or with what was typed.
  *
- * @param isRefused it was to be saved, and does not pass.
+ * @param error it was to be saved, and does not pass.
  * @param isConflict it was to be saved, and somebody else has changed settings meanwhile.
  */
 async function shown(
   visit: ListVisit,
-  { isRefused = false, isConflict = false }: { isRefused?: boolean; isConflict?: boolean } = {},
+  { error = null, isConflict = false }: { error?: FormError | null; isConflict?: boolean } = {},
 ): Promise<PageAnswer> {
   const { deps, form, t, account } = visit;
   const list = form === null ? visit.list : await getListById(deps.db, visit.list.id);
-  const sent = readForm(visit, list);
+  const sent = await readForm(visit, list);
   const conflict =
     isConflict && form !== null ? await mergeInto(form, visit, list, sent.changes, sent.standing) : null;
-  const read = conflict === null ? sent : readForm(visit, list);
+  const read = conflict === null ? sent : await readForm(visit, list);
   const { typed, standing, whitelist } = read;
   const counts = await getCounts(deps.db, list.id);
-  const faults = isRefused ? read.faults : new Map<string, string>();
+  const faults = new Map(error === null ? [] : read.faults);
+  // Asked for once all else passes.
+  if (error?.field === 'password') faults.set('password', error.message);
   const isOpen = ({ code }: { code: string }) =>
     code === typed.defaultLanguage || faults.has(`thankYou.${code}`) || (typed.thankYou[code] ?? '') !== '';
   const data = {
@@ -123,6 +132,7 @@ async function shown(
       leaving: Number.isInteger(typed.cap) ? countOverCap(counts, typed.cap) : 0,
       isGlobal: account.globalListId === list.id,
     },
+    opensDownloads: typed.downloadsFromAnyAddress && !standing.downloadsFromAnyAddress,
     isUnsaved: form !== null,
   };
   return page(t('edit.title'), data, isConflict ? { status: 409 } : {});

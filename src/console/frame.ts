@@ -21,6 +21,7 @@ const accountEntries: readonly Entry[] = [
   { key: 'mailers', path: '/mailers', may: all },
   { key: 'abuse', path: '/abuse', may: owners },
   { key: 'removals', path: '/removals', may: owners },
+  { key: 'people', path: '/people', may: owners },
   { key: 'credentials', path: '/credentials', may: owners },
   { key: 'users', path: '/users', may: owners },
   { key: 'settings', path: '/settings', may: owners },
@@ -56,7 +57,7 @@ export function frameOf(
           .filter(({ may }) => may.includes(user.role))
           .map((entry) => ({
             // A mailer's user has but the one.
-            text: t(user.role === 'mailer' && entry.key === 'mailers' ? 'nav.access' : `nav.${entry.key}`),
+            text: t(`nav.${user.role === 'mailer' && entry.key === 'mailers' ? 'access' : entry.key}`),
             href: `${base}${entry.path}`,
             isCurrent: isUnder(path, `${base}${entry.path}`, entry.path === '' || list !== undefined),
           }));

@@ -12,6 +12,7 @@ export const actionGroups = {
     'list.unnamed',
     'list.tried',
     'tags.added',
+    'links.minted',
     'link-key.rotated',
     'global-list.marked',
     'global-list.unmarked',
@@ -29,7 +30,7 @@ export const actionGroups = {
     'person.erased',
   ],
   imports: ['list.import-started', 'list.imported', 'list.import-restarted'],
-  downloads: ['list.downloaded', 'list.searched', 'list.export-started', 'list.exported'],
+  downloads: ['list.downloaded', 'list.searched', 'list.scrubbed', 'list.export-started', 'list.exported'],
   mailers: [
     'mailer.created',
     'mailer.edited',

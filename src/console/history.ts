@@ -72,7 +72,8 @@ async function shownOf(visit: UserVisit, accountId: number, asked: Asked, filter
     { before: placeIn(query, asked, formats.zone), limit: entriesAPage },
   );
   const actors = entries.map(({ actor }) => actor);
-  const known = await actorsShown(visit, asked.actor === '' ? actors : [...actors, asked.actor]);
+  // Of those that are asked for, only who stands here: another account's users have no name here.
+  const known = await actorsShown(visit, actors);
   const action = await actionsShown(visit, entries);
   const { path } = req;
   return {

@@ -29,6 +29,7 @@ export const newAccessKey: Screen<AccountVisit> = {
   async act(visit) {
     const { deps, t, form, actor, now } = visit;
     const mailer = await mailerOf(visit);
+    await checkReEnteredPassword(visit);
     const hadKeys = (await accessKeysOf(deps.db, mailer)).length > 0;
     const overlapMs = hadKeys ? overlapIn(form) : 0;
     const key = await changing(deps, (db) => rotateAccessKey(db, mailer, { actor, overlapMs }));

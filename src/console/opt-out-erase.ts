@@ -30,7 +30,10 @@ export const erasePersonOf: Screen<ListVisit> = {
     }
     const base = `/console/lists/${list.publicId}/opt-outs`;
     const id = visit.params.optOut ?? '';
-    return page(t('opt-out-erase.title'), { base, id, held, text: row.address?.toString() ?? null });
+    return page(t('opt-out-erase.title'), {
+      ...{ back: `${base}/${id}`, backText: t('opt-out.title'), action: `${base}/${id}/erase` },
+      ...{ held, person: null, text: row.address?.toString() ?? null },
+    });
   },
 
   async act(visit) {
@@ -55,7 +58,7 @@ export const erasePersonOf: Screen<ListVisit> = {
     deps.keeper.wake();
     return erasedPage(t('opt-out-erase.title'), {
       base: `/console/lists/${list.publicId}/opt-outs`,
-      ...{ erased, optOuts },
+      ...{ backText: t('opt-outs.title'), toStart: t('opt-outs-removal.toSearch'), erased, optOuts },
     });
   },
 };

@@ -14,6 +14,7 @@ import { seal, sealingKey, unseal } from '../core/sealed.js';
 import { createLocalClock } from '../core/time-zone.js';
 import type { Deps } from '../deps.js';
 import { Invalid, NotFound, Unavailable } from '../errors.js';
+import type { UserVisit } from './screen.js';
 
 /** What stands in the search's form. */
 export const searchFields = [
@@ -83,13 +84,34 @@ export function searchedAs(form: SearchForm, match: AddressMatch): SearchForm {
 /** A search of a list, and where in it somebody is. */
 export interface Search {
   readonly form: SearchForm;
+  /** Null: on the first page. */
   readonly place: FindPlace | null;
+  /** Of the pages before this one, the first of them first: as many as fit into a URL. */
+  readonly before: readonly (FindPlace | null)[];
+}
+
+const longestBefore = 2000;
+
+export function firstPage(form: SearchForm): Search {
+  return { form, place: null, before: [] };
+}
+
+export function nextPage({ form, place, before }: Search, next: FindPlace): Search {
+  let passed = [...before, place];
+  while (JSON.stringify(passed).length > longestBefore) passed = passed.slice(1);
+  return { form, place: next, before: passed };
+}
+
+/** Null on the first page, and where nobody knows any more where the page before began. */
+export function previousPage({ form, before }: Search): Search | null {
+  const place = before.at(-1);
+  return place === undefined ? null : { form, place, before: before.slice(0, -1) };
 }
 
 /** Sealed for one list: what was typed, and the place, may be an address, and URLs get logged. */
-export function searchToken({ secret }: Deps, list: List, { form, place }: Search): string {
+export function searchToken({ secret }: Deps, list: List, { form, place, before }: Search): string {
   const fields = searchFields.map((name) => form[name]);
-  const message = Buffer.from(JSON.stringify([fields, place]));
+  const message = Buffer.from(JSON.stringify([fields, place, before]));
   return seal(keyFor(secret, list, 'search'), message).toString('base64url');
 }
 
@@ -97,9 +119,20 @@ export function searchToken({ secret }: Deps, list: List, { form, place }: Searc
 export function searchIn({ secret }: Deps, list: List, token: string): Search {
   const message = unseal(keyFor(secret, list, 'search'), Buffer.from(token, 'base64url'));
   if (message === null) throw new NotFound('There is no such search.');
-  const [fields, place] = JSON.parse(message.toString()) as [string[], FindPlace | null];
+  type Told = [string[], FindPlace | null, (FindPlace | null)[] | undefined];
+  const [fields, place, before = []] = JSON.parse(message.toString()) as Told;
   const form = Object.fromEntries(searchFields.map((name, i) => [name, fields[i] ?? '']));
-  return { form: form as SearchForm, place };
+  return { form: form as SearchForm, place, before };
+}
+
+/** So many opt-outs can be ticked at once. */
+export const mostTicked = 1000;
+
+/** Those that a form has ticked, on this page and on others. @throws NotFound for what is no opt-out. */
+export function tickedIn(form: URLSearchParams | null): string[] {
+  const ids = [...new Set(form?.getAll('optOut') ?? [])];
+  for (const id of ids) keyOfOptOut(id);
+  return ids;
 }
 
 function keyFor(secret: string, list: List, what: string): Buffer {
@@ -138,19 +171,22 @@ export function keyOfOptOut(id: string | undefined): OptOutKey {
 /** Whole lists that are gone through at the same time, for one service: each takes a share of its one thread. */
 const mostAtOnce = 3;
 const patienceMs = 2000;
-const underWay = new WeakMap<Deps, number>();
+/** Whose they are: one of a user's at a time, so that nobody takes all places. */
+const underWay = new WeakMap<Deps, Set<number>>();
 
 /** @throws Unavailable where too many are at it. */
-export async function goingThrough<T>(deps: Deps, work: () => Promise<T>): Promise<T> {
+export async function goingThrough<T>({ deps, user }: UserVisit, work: () => Promise<T>): Promise<T> {
+  const users = underWay.get(deps) ?? new Set();
+  underWay.set(deps, users);
   const deadline = performance.now() + patienceMs;
-  while ((underWay.get(deps) ?? 0) >= mostAtOnce) {
+  while (users.has(user.id) || users.size >= mostAtOnce) {
     if (performance.now() > deadline) throw new Unavailable('too many searches go through whole lists');
     await pause(50);
   }
-  underWay.set(deps, (underWay.get(deps) ?? 0) + 1);
+  users.add(user.id);
   try {
     return await work();
   } finally {
-    underWay.set(deps, (underWay.get(deps) ?? 1) - 1);
+    users.delete(user.id);
   }
 }

@@ -4,8 +4,8 @@ import { receiptText, reasons } from '../core/receipts.js';
 import { takeBackMs } from '../core/restore-removal.js';
 import { NotFound } from '../errors.js';
 import { actorsShown } from './actors.js';
-import { idOfOptOut, keyOfOptOut } from './opt-out-search.js';
-import { seesAddresses } from './opt-outs.js';
+import { emptySearch, filterOf, idOfOptOut, keyOfOptOut } from './opt-out-search.js';
+import { noteSearch, seesAddresses } from './opt-outs.js';
 import { view, type ListVisit, type Screen } from './screen.js';
 import { hasConsoleText } from './texts.js';
 
@@ -18,6 +18,11 @@ export const optOut: Screen<ListVisit> = {
     const { deps, t, list, user } = visit;
     if (!(await seesAddresses(visit))) return notAllowedPage(t('opt-outs.title'));
     const row = await optOutIn(visit);
+    if (user.role === 'mailer') {
+      // What a search shows it, and no more.
+      if (!standsAt(row, visit.now)) throw new NotFound('There is no such opt-out.');
+      await noteSearch(visit, filterOf(emptySearch, visit.formats.zone), 1);
+    }
     const details = await detailsOf(deps.db, list, row);
     const isOwner = user.role !== 'mailer';
     const actorOf = await actorsShown(visit, actorsIn(details));
@@ -29,7 +34,7 @@ export const optOut: Screen<ListVisit> = {
       kind: details.kind,
       text: row.address?.toString() ?? null,
       tag: tagOf(row),
-      stands: row.removed_at === null && (row.expires_at === null || row.expires_at > visit.now),
+      stands: standsAt(row, visit.now),
       mailer: isOwner ? details.mailer : null,
       credential: isOwner ? details.credential : null,
       reason: reasonIn(row, t),
@@ -54,6 +59,10 @@ export const optOut: Screen<ListVisit> = {
     });
   },
 };
+
+function standsAt({ removed_at, expires_at }: OptOutRecord, now: number): boolean {
+  return removed_at === null && (expires_at === null || expires_at > now);
+}
 
 /** @throws NotFound where the path names none of the list. */
 export async function optOutIn({ deps, list, params }: ListVisit): Promise<OptOutRecord> {

@@ -13,11 +13,15 @@ import { Unavailable } from '../errors.js';
 import { cutOff, cutOffWhenStalled } from '../http/cut-off.js';
 import { NOT_KEPT } from '../http/respond.js';
 import { zipStream } from '../http/zip.js';
-import { emptySearch, filterOf, searchIn, searchToken } from './opt-out-search.js';
+import { emptySearch, filterOf, firstPage, searchIn, searchToken } from './opt-out-search.js';
 import { view, type ListVisit, type Screen } from './screen.js';
 import { untilGone } from './until-gone.js';
 
 const page = view('console/opt-outs-download.ejs');
+
+/** Whose downloads are under way, one a user: the places are the mailers', and most of them stay theirs. */
+const downloading = new Set<number>();
+const mostAtOnce = 2;
 
 /** What is compressed and encrypted at once: little enough for everyone else. */
 const chunkOctets = 32 * 1024;
@@ -31,7 +35,7 @@ export const downloadOptOuts: Screen<ListVisit> = {
     const { t, list, deps } = visit;
     const form = searchedIn(visit);
     const base = `/console/lists/${list.publicId}/opt-outs`;
-    const token = searchToken(deps, list, { form, place: null });
+    const token = searchToken(deps, list, firstPage(form));
     return Promise.resolve(
       page(t('opt-outs-download.title'), {
         ...{ base, token, back: `${base}?search=${token}` },
@@ -42,16 +46,19 @@ export const downloadOptOuts: Screen<ListVisit> = {
   },
 
   async act(visit) {
-    const { deps, form, formats, res } = visit;
+    const { deps, form, formats, res, user } = visit;
     const password = checkZipPassword(form?.get('zipPassword') ?? '');
     const filter = filterOf(searchedIn(visit), formats.zone);
-    if (deps.state.downloads.size >= deps.config.downloadsAtOnce) {
+    const isFull = deps.state.downloads.size >= deps.config.downloadsAtOnce;
+    if (isFull || downloading.has(user.id) || downloading.size >= mostAtOnce) {
       throw new Unavailable('too many downloads are under way');
     }
+    downloading.add(user.id);
     deps.state.downloads.add(res);
     try {
       await send(visit, filter, password);
     } finally {
+      downloading.delete(user.id);
       deps.state.downloads.delete(res);
     }
     return null;
@@ -79,6 +86,7 @@ async function send(visit: ListVisit, filter: OptOutFilter, password: string): P
     // Before the first octet: whoever breaks it off has what came until then.
     const details = {
       surface: 'console',
+      format: 'csv',
       rows: sorted.lines,
       encrypted: true,
       found_by: withoutAddress(filter),

@@ -1,19 +1,22 @@
 import { getBulkRemoval } from '../core/bulk-removals.js';
 import { foundRemovalUnderWay } from '../core/found-removal-jobs.js';
 import { removeFound, removeNamed } from '../core/found-removals.js';
-import { findOptOut } from '../core/opt-out-details.js';
+import { findOptOutsNamed } from '../core/opt-out-details.js';
 import { countFound, untilTakenUp, type Count } from '../core/opt-out-find.js';
 import { takeBackMs } from '../core/restore-removal.js';
 import { Invalid, NotFound, Unavailable } from '../errors.js';
 import { idOf } from './door.js';
 import {
   filterOf,
+  firstPage,
   goingThrough,
   keyOfOptOut,
+  mostTicked,
   sealedState,
   searchIn,
   searchToken,
   stateIn,
+  tickedIn,
   type SearchForm,
 } from './opt-out-search.js';
 import { rowShown } from './opt-outs.js';
@@ -24,7 +27,6 @@ const chosenPage = view('console/opt-outs-remove.ejs');
 const foundPage = view('console/opt-outs-remove-found.ejs');
 const removalPage = view('console/opt-outs-removal.ejs');
 
-const mostChosen = 100;
 /** How long somebody waits for a count, before it is gone on with. */
 const countMs = 4000;
 
@@ -51,13 +53,13 @@ export const removeOptOuts: Screen<ListVisit> = {
     const base = `/console/lists/${list.publicId}/opt-outs`;
     let removal;
     if (counted === null) {
-      const keys = form.getAll('optOut').slice(0, mostChosen).map(keyOfOptOut);
+      const keys = chosenIn(form).map(keyOfOptOut);
       const recordedBefore = Math.min(now, Number(/^\d{1,15}$/.exec(form.get('askedAt') ?? '')?.[0] ?? now));
       removal = await removeNamed(deps.db, list, keys, { actor, recordedBefore, retryMs });
     } else {
       const { form: searched, askedAt, count } = stateIn<Counted>(deps, list, 'count', counted);
       const asked = { actor, recordedBefore: askedAt, retryMs, most: count.count };
-      removal = await goingThrough(deps, () =>
+      removal = await goingThrough(visit, () =>
         removeFound(deps.db, list, filterOf(searched, formats.zone), asked),
       );
     }
@@ -76,18 +78,22 @@ async function confirmPage(visit: ListVisit, error: FormError | null): Promise<A
 
 async function confirmChosen(visit: ListVisit, error: FormError | null): Promise<Answer> {
   const { deps, t, list, form, now } = visit;
-  const ids = [...new Set(form?.getAll('optOut') ?? [])].slice(0, mostChosen);
+  const ids = chosenIn(form);
   const base = `/console/lists/${list.publicId}/opt-outs`;
   if (ids.length === 0) return { redirect: base, done: 'no-opt-out-ticked' };
-  const rows = [];
-  for (const id of ids) {
-    const row = await findOptOut(deps.db, list.id, keyOfOptOut(id));
-    if (row?.removed_at === null) rows.push(rowShown(row));
-  }
+  const held = await findOptOutsNamed(deps.db, list.id, ids.map(keyOfOptOut));
+  const rows = held.filter((row) => row.removed_at === null).map(rowShown);
   if (rows.length === 0) return { redirect: base, done: 'opt-outs-gone' };
   // Where the password was wrong, the question is still that of the first time.
   const askedAt = error === null ? now : Number(form?.get('askedAt') ?? now);
   return chosenPage(t('opt-outs-remove.title'), { base, rows, askedAt });
+}
+
+/** @throws Invalid where they are more than are removed at once. */
+function chosenIn(form: URLSearchParams | null): string[] {
+  const ids = tickedIn(form);
+  if (ids.length <= mostTicked) return ids;
+  throw new Invalid('optOut', 'too-many', `at most ${mostTicked} opt-outs can be removed at once`);
 }
 
 async function confirmFound(visit: ListVisit): Promise<Answer> {
@@ -99,7 +105,7 @@ async function confirmFound(visit: ListVisit): Promise<Answer> {
   const isWhole = before.count.place === null && before.count.share === 1;
   const count = isWhole
     ? before.count
-    : await goingThrough(deps, () =>
+    : await goingThrough(visit, () =>
         countFound(deps.db, list.id, filter, {
           ...{ from: before.count.share === null ? null : before.count, at: askedAt, ms: countMs },
         }),
@@ -112,7 +118,7 @@ async function confirmFound(visit: ListVisit): Promise<Answer> {
     isWhole: count.place === null,
     share: count.share,
     counted,
-    back: `${base}?search=${searchToken(deps, list, { form, place: null })}`,
+    back: `${base}?search=${searchToken(deps, list, firstPage(form))}`,
     goOn: `${base}/remove?counted=${counted}`,
   });
 }

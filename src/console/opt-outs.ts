@@ -12,16 +12,23 @@ import { retrying } from '../db/connect.js';
 import {
   emptySearch,
   filterOf,
+  firstPage,
   idOfOptOut,
+  mostTicked,
+  nextPage,
+  previousPage,
   searchFormIn,
   searchIn,
   searchToken,
   searchedAs,
+  tickedIn,
   type Search,
   type SearchForm,
+  goingThrough,
 } from './opt-out-search.js';
+import { onGlobalAlone } from './opt-out-global.js';
 import { untilGone } from './until-gone.js';
-import { view, type FormError, type ListVisit, type PageAnswer, type Screen } from './screen.js';
+import { view, type Answer, type FormError, type ListVisit, type PageAnswer, type Screen } from './screen.js';
 
 const page = view('console/opt-outs.ejs');
 const notAllowedPage = view('console/opt-outs-not-allowed.ejs');
@@ -38,21 +45,20 @@ export const optOuts: Screen<ListVisit> = {
     if (!(await seesAddresses(visit))) return notAllowedPage(visit.t('opt-outs.title'));
     const { deps, list, query, form } = visit;
     const token = query.get('search');
-    const search: Search =
-      form !== null
-        ? { form: searchFormIn(form), place: null }
-        : token === null
-          ? { form: emptySearch, place: null }
-          : searchIn(deps, list, token);
-    return resultsPage(visit, search, error);
+    const search =
+      form !== null || token === null
+        ? firstPage(form === null ? emptySearch : searchFormIn(form))
+        : searchIn(deps, list, token);
+    return resultsPage(visit, search, { error });
   },
 
   async act(visit) {
     const { deps, list, form, formats } = visit;
     if (!(await seesAddresses(visit))) return notAllowedPage(visit.t('opt-outs.title'));
+    if (form?.has('go') === true || form?.has('clear') === true) return turnedPage(visit, form);
     const searched = allowedTo(visit, searchFormIn(form ?? new URLSearchParams()));
     filterOf(searched, formats.zone);
-    const token = searchToken(deps, list, { form: searched, place: null });
+    const token = searchToken(deps, list, firstPage(searched));
     return { redirect: `/console/lists/${list.publicId}/opt-outs?search=${token}` };
   },
 };
@@ -67,25 +73,59 @@ function allowedTo({ user }: ListVisit, form: SearchForm): SearchForm {
   return user.role === 'mailer' ? { ...form, state: 'standing', credential: '' } : form;
 }
 
-async function resultsPage(visit: ListVisit, search: Search, error: FormError | null): Promise<PageAnswer> {
+/**
+ * Another page of the same search, with what was ticked so far: too much for a URL, so that it is sent as a form
+ * from page to page. Without any, the page has an address like any other.
+ */
+async function turnedPage(visit: ListVisit, form: URLSearchParams): Promise<Answer> {
+  const { deps, list, user } = visit;
+  const ticked = user.role === 'mailer' ? [] : tickedIn(form);
+  const isTooMany = ticked.length > mostTicked;
+  const stays = isTooMany || form.has('clear');
+  const token = form.get(stays ? 'here' : 'go') ?? '';
+  const search = searchIn(deps, list, token);
+  if (ticked.length === 0 || form.has('clear')) {
+    return { redirect: `/console/lists/${list.publicId}/opt-outs?search=${token}` };
+  }
+  return resultsPage(visit, search, { ticked, isTooMany });
+}
+
+interface Shown {
+  readonly error?: FormError | null;
+  readonly ticked?: readonly string[];
+  readonly isTooMany?: boolean;
+}
+
+async function resultsPage(
+  visit: ListVisit,
+  search: Search,
+  { error = null, ticked = [], isTooMany = false }: Shown,
+): Promise<PageAnswer> {
   const { deps, t, list, formats, user, now } = visit;
   const form = allowedTo(visit, search.form);
   // A form that comes back with an error has found nothing.
   const filter = error === null ? filterOf(form, formats.zone) : null;
   const isFirst = search.place === null;
-  if (user.role === 'mailer' && filter !== null && isFirst) await noteSearch(visit, filter);
   const isTakenUp = filter === null || !isFirst || (await untilTakenUp(deps.db, list.id));
   const found: Found | null =
     filter === null
       ? null
-      : await untilGone(visit.res, (signal) =>
-          findStretch(deps.db, list.id, filter, {
-            ...{ place: search.place, limit: optOutsAPage, at: now, signal },
-          }),
+      : await goingThrough(visit, () =>
+          untilGone(visit.res, (signal) =>
+            findStretch(deps.db, list.id, filter, {
+              ...{ place: search.place, limit: optOutsAPage, at: now, signal },
+            }),
+          ),
         );
+  // Each page of it: who looks through a list page by page has the list.
+  if (user.role === 'mailer' && filter !== null && found !== null)
+    await noteSearch(visit, filter, found.optOuts.length);
   const base = `/console/lists/${list.publicId}/opt-outs`;
-  const linkTo = (one: SearchForm, place: Search['place'] = null) =>
-    `${base}?search=${searchToken(deps, list, { form: one, place })}`;
+  const tokenOf = (one: Search) => searchToken(deps, list, one);
+  const here = { ...search, form };
+  const previous = previousPage(here);
+  const rows = found?.optOuts.map((row) => rowShown(row)) ?? [];
+  const elsewhere = ticked.filter((id) => !rows.some((row) => row.id === id));
   return page(t('opt-outs.title'), {
     base,
     form,
@@ -95,23 +135,52 @@ async function resultsPage(visit: ListVisit, search: Search, error: FormError | 
     choices: await choicesFor(visit),
     understood: filter?.address ?? null,
     otherWays:
-      filter === null ? [] : otherWays(filter).map((way) => ({ way, href: linkTo(searchedAs(form, way)) })),
-    rows: found?.optOuts.map((row) => rowShown(row)) ?? [],
+      filter === null
+        ? []
+        : otherWays(filter).map((way) => ({
+            way,
+            href: `${base}?search=${tokenOf(firstPage(searchedAs(form, way)))}`,
+          })),
+    rows,
+    ticked,
+    elsewhere,
+    isTooMany,
+    mostTicked,
     showsState: form.state !== 'standing',
     found,
     isFirst,
     isTakenUp,
-    next: found?.next == null ? null : linkTo(form, found.next),
-    token: searchToken(deps, list, { form, place: null }),
+    here: tokenOf(here),
+    pages: [
+      ...(previous === null ? [] : [{ text: 'parts.previous', token: tokenOf(previous) }]),
+      ...(found?.next == null
+        ? []
+        : [
+            {
+              text: found.isCut ? 'opt-outs.goOn' : 'parts.next',
+              token: tokenOf(nextPage(here, found.next)),
+            },
+          ]),
+      ...(isFirst ? [] : [{ text: 'opt-outs.toFirst', token: tokenOf(firstPage(form)) }]),
+    ],
+    token: tokenOf(firstPage(form)),
     canChange: user.role !== 'mailer',
     canRemoveAll: found !== null && found.optOuts.length > 0 && form.state === 'standing',
+    onGlobal:
+      filter?.address?.kind === 'address' && found !== null
+        ? await onGlobalAlone(visit, filter.address.text)
+        : null,
     hasGlobalList: (await listsThatCount(deps.db, list.id)).length > 1,
   });
 }
 
 /** A mailer's look at addresses is as much as a download of them. */
-async function noteSearch({ deps, list, account, actor }: ListVisit, filter: OptOutFilter): Promise<void> {
-  const details = withoutAddress(filter);
+export async function noteSearch(
+  { deps, list, account, actor }: ListVisit,
+  filter: OptOutFilter,
+  rows: number,
+): Promise<void> {
+  const details = { ...withoutAddress(filter), rows };
   const change = { accountId: account.id, listId: list.id, actor, action: 'list.searched', details };
   await retrying(deps.db, deps.config.databaseTimeoutMs, () => noteChange(deps.db, change));
 }

@@ -23,9 +23,22 @@ export const preview: Screen<ListVisit> = {
   show: (visit) => Promise.resolve(pageOf(visit, settingsOf(visit.list), visit.query)),
   act(visit) {
     const form = visit.form ?? new URLSearchParams();
-    return Promise.resolve(pageOf(visit, typedSettings(form, settingsOf(visit.list)), form));
+    return Promise.resolve(pageOf(visit, cut(typedSettings(form, settingsOf(visit.list))), form));
   },
 };
+
+/** What was typed, as far as it could be saved: to write out more of it takes its time. */
+function cut(typed: ListSettings): ListSettings {
+  const start = (text: string, most: number) => text.slice(0, most);
+  return {
+    ...typed,
+    name: start(typed.name, 200),
+    operatorName: start(typed.operatorName, 200),
+    postalAddress: start(typed.postalAddress, 500),
+    contact: start(typed.contact, 500),
+    privacyUrl: start(typed.privacyUrl, 2000),
+  };
+}
 
 function pageOf({ list }: ListVisit, settings: ListSettings, chosen: URLSearchParams): PageAnswer {
   const code = chosen.get('previewLanguage');

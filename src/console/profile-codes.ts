@@ -6,6 +6,7 @@ import { noteOfUser } from '../core/users.js';
 import type { Db } from '../db/connect.js';
 import { Invalid, Refused } from '../errors.js';
 import { changing } from './changing.js';
+import { endOthers } from './profile-sessions.js';
 import { checkReEnteredPassword } from './re-entered.js';
 import { view, type Screen, type UserVisit } from './screen.js';
 
@@ -30,7 +31,12 @@ export const profileCodes: Screen<UserVisit> = {
     if (user.hasOneTimeCodes) throw new Refused('codes-on', 'One-time codes are switched on already.');
     await checkReEnteredPassword(visit);
     const given = { secret: form?.get('secret') ?? '', code: form?.get('code') ?? '' };
-    const codes = await changing(deps, (trx) => switchOnCodes(trx, deps.secret, user, given, { actor }));
+    const codes = await changing(deps, async (trx) => {
+      const made = await switchOnCodes(trx, deps.secret, user, given, { actor });
+      // They were begun without a code.
+      await endOthers(trx, visit);
+      return made;
+    });
     return recoveryPage(t('profile.recovery.title'), { codes, isFirst: true });
   },
 };

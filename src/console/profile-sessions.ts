@@ -1,5 +1,6 @@
 import { endOtherSessions, endSession, sessionsOf } from '../core/sessions.js';
 import { noteOfUser } from '../core/users.js';
+import type { Db } from '../db/connect.js';
 import { browserIn } from './browser-names.js';
 import { changing } from './changing.js';
 import { view, type Screen, type UserVisit } from './screen.js';
@@ -32,11 +33,14 @@ export const endOneSession: Screen<UserVisit> = {
 };
 
 export const endAllOtherSessions: Screen<UserVisit> = {
-  async act({ deps, user, session, actor }) {
-    await changing(deps, async (trx) => {
-      const ended = await endOtherSessions(trx, user, session);
-      if (ended > 0) await noteOfUser(trx, user, actor, 'user.sessions-ended', { sessions: ended });
-    });
+  async act(visit) {
+    await changing(visit.deps, (trx) => endOthers(trx, visit));
     return { redirect: '/console/profile/sessions', done: 'sessions-ended' };
   },
 };
+
+/** Part of a transaction that changes what the user signs in with, as well: who got in before has to prove it again. */
+export async function endOthers(trx: Db, { user, session, actor }: UserVisit): Promise<void> {
+  const ended = await endOtherSessions(trx, user, session);
+  if (ended > 0) await noteOfUser(trx, user, actor, 'user.sessions-ended', { sessions: ended });
+}

@@ -5,6 +5,7 @@ import { stillStands, storePassword } from '../core/user-passwords.js';
 import { consoleLanguages, editUser } from '../core/users.js';
 import { Refused } from '../errors.js';
 import { changing } from './changing.js';
+import { endOthers } from './profile-sessions.js';
 import { checkReEnteredPassword } from './re-entered.js';
 import { view, type Screen, type UserVisit } from './screen.js';
 import { chosenPassword } from './set-up.js';
@@ -35,7 +36,7 @@ export const profile: Screen<UserVisit> = {
   },
 };
 
-/** Another address to sign in with. */
+/** Another address to sign in with: wherever else the user is signed in, that is over. */
 export const profileEmail: Screen<UserVisit> = {
   show: ({ t }) => Promise.resolve(emailPage(t('profile.email.title'))),
   async act(visit) {
@@ -44,7 +45,9 @@ export const profileEmail: Screen<UserVisit> = {
     await countTry(deps.db, 'invitation', user.email, ip);
     await changing(deps, async (trx) => {
       const edited = await editUser(trx, user, { email: form?.get('email') ?? '' }, { actor });
-      if (edited.email !== user.email) await queueEmailChanged(trx, deps, user, language);
+      if (edited.email === user.email) return;
+      await endOthers(trx, visit);
+      await queueEmailChanged(trx, deps, user, language);
     });
     return { redirect: '/console/profile', done: 'email-changed' };
   },

@@ -10,16 +10,16 @@ import type { UserVisit } from './screen.js';
  *
  * @param field where a form has another one of that name.
  * @throws Invalid `missing` or `wrong`, for the field `password`.
- * @throws TooMany with the limits of the sign-in.
+ * @throws TooMany with limits of its own: nobody who is not signed in counts to them.
  */
 export async function checkReEnteredPassword(
-  { deps, user, form, ip }: UserVisit,
+  { deps, user, actor, form, ip }: UserVisit,
   field = 'password',
 ): Promise<void> {
   const password = form?.get(field) ?? '';
   if (password === '') throw new Invalid(field, 'missing', `${field} must not be empty`);
-  await countTry(deps.db, 'password', user.email, ip);
+  await countTry(deps.db, 'own-password', actor, ip);
   const isRight = await isPassword(await passwordHashOf(deps.db, user.id), password);
   if (!isRight) throw new Invalid(field, 'wrong', `${field} is not yours`);
-  await forgiveTry(deps.db, 'password', user.email, ip);
+  await forgiveTry(deps.db, 'own-password', actor, ip);
 }

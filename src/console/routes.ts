@@ -18,6 +18,10 @@ import { home } from './home.js';
 import { importRefused } from './import-refused.js';
 import { importEnd, importRestart, oneImport } from './import.js';
 import { imports } from './imports.js';
+import { listFile } from './list-file.js';
+import { links } from './links.js';
+import { rotatedLinks } from './links-rotate.js';
+import { verifiedLink } from './link-verified.js';
 import { lists, newList } from './lists.js';
 import { endedAccessKeys, newAccessKey } from './mailer-keys.js';
 import { mailer } from './mailer-page.js';
@@ -34,8 +38,10 @@ import { newOptOuts } from './opt-outs-new.js';
 import { removalOfOptOuts, removeOptOuts } from './opt-outs-remove.js';
 import { optOuts } from './opt-outs.js';
 import { overview } from './overview.js';
+import { erasedPersonOf, person, personFile } from './person.js';
 import { oneRemoval, removals } from './removals.js';
 import type { AccountVisit, AnyVisit, ListVisit, May, Screen, UserVisit } from './screen.js';
+import { scrub } from './scrub.js';
 import { clearedZipPassword, settings, zipSettings } from './settings.js';
 import { invitation, newPassword, setUp } from './set-up.js';
 import { service, serviceTry } from './service.js';
@@ -46,6 +52,7 @@ import { admins as allAdmins, newAdmin, newUser, users } from './users.js';
 const admins = ['admin'] as const;
 const owners = ['admin', 'owner'] as const;
 const everyUser = ['admin', 'owner', 'mailer'] as const;
+const mailersAlone = ['mailer'] as const;
 
 /** The whole console: where each screen stands, and for whom. Below `:account` and `:list`, within the user's reach. */
 export const routes: readonly Route[] = [
@@ -91,6 +98,9 @@ export const routes: readonly Route[] = [
   forAccount('/lists/new', owners, newList),
   forList('/service', everyUser, service),
   forList('/service/try', everyUser, serviceTry),
+  forList('/links', owners, links),
+  forList('/links/verify', owners, verifiedLink),
+  forList('/links/rotate', owners, rotatedLinks),
 
   // Pictures
   forList('', everyUser, overview),
@@ -108,6 +118,8 @@ export const routes: readonly Route[] = [
   forAccount('/mailers/:mailer/downloads.csv', everyUser, mailerDownloadsCsv),
   forList('/downloads', everyUser, listDownloads),
   forList('/downloads.csv', everyUser, listDownloadsCsv),
+  forList('/downloads/file', mailersAlone, listFile),
+  forList('/scrub', everyUser, scrub),
 
   // API keys
   forAccount('/credentials', owners, credentials),
@@ -156,6 +168,11 @@ export const routes: readonly Route[] = [
   forAccount('/abuse/bursts/:burst', owners, oneBurst),
   forAccount('/removals', owners, removals),
   forAccount('/removals/:removal', owners, oneRemoval),
+
+  // One person, over all lists
+  forAccount('/people', owners, person),
+  forAccount('/people/file', owners, personFile),
+  forAccount('/people/erase', owners, erasedPersonOf),
 ];
 
 function forAnyone(path: string, screen: Screen<AnyVisit>): Route {

@@ -9,6 +9,7 @@ import { noteChange } from '../core/history.js';
 import { checkDownloads, checkFormat, checkPixel, checkSigned } from '../core/list-doors.js';
 import { refuseWhileRestoring } from '../core/removals-under-way.js';
 import { scrub, type Scrubbed } from '../core/scrub.js';
+import { EVERYTHING } from '../core/opt-outs.js';
 import { mintToken, newestLinkKey } from '../core/signed-links.js';
 import { recordTest, type TestOptOut } from '../core/test-opt-outs.js';
 import { ownMailer } from '../core/user-rights.js';
@@ -77,10 +78,17 @@ export function testAddress(form: URLSearchParams | null): Address {
   throw new Invalid('email', problem, 'email is not an e-mail address');
 }
 
-/** The signed link of an address, whose first key is made here where the list has none yet. */
-export async function signedLinkOf({ deps, list }: ListVisit, { normalised }: Address): Promise<string> {
+/** The tag that is chosen on the page; one that the list does not know is all of its mail, as at the doors. */
+export function chosenTag({ list, form, query }: ListVisit): string {
+  const text = form?.get('tag') ?? query.get('tag') ?? '';
+  return list.tags.has(text) ? text : EVERYTHING;
+}
+
+/** The signed link of an address, for the chosen tag, whose first key is made here where the list has none yet. */
+export async function signedLinkOf(visit: ListVisit, { normalised }: Address): Promise<string> {
+  const { deps, list } = visit;
   const key = await newestLinkKey(deps.db, deps.secret, list);
-  return `${deps.baseUrl}/o/${mintToken(key, normalised)}`;
+  return `${deps.baseUrl}/o/${mintToken(key, normalised, chosenTag(visit))}`;
 }
 
 type Door = (visit: ListVisit, address: Address) => Promise<{ answer: DoorAnswer; optOut?: TestOptOut }>;
@@ -114,8 +122,14 @@ const doors: Record<Try, Door> = {
 
 export const notAnAddress = 'not an address';
 
-async function record({ deps, list, actor, user }: ListVisit, address: Address): Promise<TestOptOut> {
-  const options = { actor, retryMs: deps.config.databaseTimeoutMs, mailerId: user.mailerId };
+async function record(visit: ListVisit, address: Address): Promise<TestOptOut> {
+  const { deps, list, actor, user } = visit;
+  const options = {
+    tag: chosenTag(visit),
+    actor,
+    retryMs: deps.config.databaseTimeoutMs,
+    mailerId: user.mailerId,
+  };
   return recordTest(deps.db, deps.recorder, list, address, options);
 }
 
@@ -124,7 +138,9 @@ async function openSigned(visit: ListVisit, address: Address): Promise<Address> 
   const link = await signedLinkOf(visit, address);
   const opened = await visit.deps.openLink(link.slice(link.lastIndexOf('/') + 1));
   const parsed = parseAddress(opened?.address ?? '', { typed: true });
-  if (opened?.publicId !== visit.list.publicId || !parsed.ok) throw new NotFound('There is no such list.');
+  const isTagged = opened?.tag === chosenTag(visit);
+  if (opened?.publicId !== visit.list.publicId || !isTagged || !parsed.ok)
+    throw new NotFound('There is no such list.');
   return parsed.address;
 }
 
@@ -150,14 +166,15 @@ async function beginningOf(visit: ListVisit): Promise<DoorAnswer> {
 }
 
 async function firstLinesOf(
-  { deps }: ListVisit,
+  visit: ListVisit,
   listIds: readonly number[],
   format: Format,
   fileType: FileType,
 ): Promise<string> {
   const lines: string[] = [];
   let slices = 0;
-  for await (const entries of readEntries(deps.db, listIds, { tag: undefined, at: Date.now() })) {
+  const options = { tag: countedTag(visit), at: Date.now() };
+  for await (const entries of readEntries(visit.deps.db, listIds, options)) {
     lines.push(...entries.flatMap((entry) => textsOf(entry, format)));
     // A format may be one that expresses next to nothing of a list.
     if (lines.length >= firstLines || ++slices >= mostSlices) break;
@@ -168,14 +185,21 @@ async function firstLinesOf(
 }
 
 /** The white list of a file that holds the test address alone. */
-async function scrubbed({ deps, list }: ListVisit, address: Address): Promise<DoorAnswer> {
+async function scrubbed(visit: ListVisit, address: Address): Promise<DoorAnswer> {
+  const { deps, list } = visit;
   checkDownloads(list);
   const found: Scrubbed = { items: 0, suppressed: 0, refused: 0, refusedLines: [] };
   const file = oneChunk(Buffer.from(`${address.normalised}\n`));
   let body = '';
-  for await (const part of scrub(deps.db, list.id, file, { returns: 'white' }, found))
+  for await (const part of scrub(deps.db, list.id, file, { returns: 'white', tag: countedTag(visit) }, found))
     body += part.toString();
   return { status: 200, headers: scrubHeaders(list, 'white', found), body };
+}
+
+/** As reading a list has it: undefined where all that is left counts, whatever its tag. */
+function countedTag(visit: ListVisit): string | undefined {
+  const tag = chosenTag(visit);
+  return tag === EVERYTHING ? undefined : tag;
 }
 
 async function* oneChunk(octets: Buffer): AsyncGenerator<Buffer> {

@@ -14,8 +14,16 @@ import { surfaces } from '../surfaces.js';
 import { mailProgramOf, mailPrograms, ownProgram } from './mail-programs.js';
 import { idOfOptOut } from './opt-out-search.js';
 import { view, type ListVisit, type PageAnswer, type Screen } from './screen.js';
-import { snippetsOf } from './service-snippets.js';
-import { notAnAddress, signedLinkOf, testAddress, tries, tryDoor, type Tried } from './service-tries.js';
+import { snippetsOf, withTag } from './service-snippets.js';
+import {
+  chosenTag,
+  notAnAddress,
+  signedLinkOf,
+  testAddress,
+  tries,
+  tryDoor,
+  type Tried,
+} from './service-tries.js';
 
 const page = view('console/service.ejs');
 
@@ -35,9 +43,11 @@ export const serviceTry: Screen<ListVisit> = {
       return servicePage(visit);
     }
     if (what === 'take-back') {
-      const options = { actor, retryMs: deps.config.databaseTimeoutMs };
+      const tag = chosenTag(visit);
+      const { mailerId } = visit.user;
+      const options = { tag, actor, mailerId, retryMs: deps.config.databaseTimeoutMs };
       const isGone = await takeBackTest(deps.db, list, testAddress(form), options);
-      const redirect = `/console/lists/${list.publicId}/service`;
+      const redirect = withTag(`/console/lists/${list.publicId}/service`, tag);
       return { redirect, done: isGone ? 'test-taken-back' : 'test-stays' };
     }
     const known = tries.find((one) => one === what);
@@ -51,6 +61,8 @@ async function servicePage(visit: ListVisit, tried: Tried | null = null): Promis
   const { baseUrl, db } = deps;
   const mailer = await ownMailer(db, user);
   const program = mailProgramOf(form?.get('program') ?? query.get('program'));
+  const tag = chosenTag(visit);
+  const hasPlain = mailer === null || mailer.plainAllowed;
   const address = addressOnPage(visit);
   // Whoever has one can leave for that address: of others than one's own, they are for owners to make.
   const signedAddress = mailer === null ? address : ownAddress(visit);
@@ -65,13 +77,20 @@ async function servicePage(visit: ListVisit, tried: Tried | null = null): Promis
       program,
       signedLink,
       linkText: t('service.unsubscribe'),
+      ...{ tag, hasPlain },
     }),
     program,
     programs: [ownProgram, ...mailPrograms].map(({ id, name }) => [id, name || t('service.ownProgram')]),
+    tag: tag === EVERYTHING ? null : tag,
+    tags: [...list.tags].sort((a, b) => a.localeCompare(b)).map((known) => [known, known]),
+    hasPlain,
     address: address.normalised,
-    testedAt: tried?.optOut?.isNew === true ? null : await findTest(db, list, address),
+    testedAt: tried?.optOut?.isNew === true ? null : await findTest(db, list, address, tag),
     ...{ signedAddress: signedAddress.normalised, signedLink },
-    directLink: `${linksOf(baseUrl, list).page}?email=${encodeURIComponent(address.normalised)}`,
+    directLink: withTag(
+      `${linksOf(baseUrl, list).page}?email=${encodeURIComponent(address.normalised)}`,
+      tag,
+    ),
     isShut: list.archivedAt !== null || list.state === 'closed',
     isHttps: baseUrl.startsWith('https:'),
     whitelist: {
@@ -85,14 +104,14 @@ async function servicePage(visit: ListVisit, tried: Tried | null = null): Promis
       hasAny: hasWhitelist || list.downloadsFromAnyAddress || (mailer?.ipWhitelist.length ?? 0) > 0,
     },
     downloadFormats: formats
-      .filter((format) => format !== 'plain' || mailer === null || mailer.plainAllowed)
+      .filter((format) => format !== 'plain' || hasPlain)
       .map((format) => [format, t(`service.format.${format}`)]),
     fileTypes: fileTypes.map((type) => [type, t(`service.fileType.${type}`)]),
     mailer,
     notAnAddress,
     names: mailer === null ? await namesIn(visit) : [],
     tried: tried === null ? null : shownOf(tried),
-    optOutId: idOfOptOut({ address_key: md5Of(address.normalised), tag: Buffer.from(EVERYTHING) }),
+    optOutId: idOfOptOut({ address_key: md5Of(address.normalised), tag: Buffer.from(tag) }),
   });
 }
 

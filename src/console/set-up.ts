@@ -1,4 +1,4 @@
-import { findLink, useLink } from '../core/one-time-links.js';
+import { findLink, useLink, type LinkPurpose } from '../core/one-time-links.js';
 import { createFirstAdmin } from '../core/first-admin.js';
 import { hashPassword } from '../core/passwords.js';
 import { checkChosen, stillStands, storePassword } from '../core/user-passwords.js';
@@ -42,9 +42,10 @@ export const invitation = passwordScreen('invitation');
 export const newPassword = passwordScreen('password');
 
 function passwordScreen(purpose: 'invitation' | 'password'): Screen<AnyVisit> {
+  const purposes: LinkPurpose[] = purpose === 'password' ? [purpose, 'handed-on'] : [purpose];
   return {
     async show({ deps, params, t }) {
-      const link = await findLink(deps.db, purpose, params.token ?? '');
+      const link = await findLink(deps.db, purposes, params.token ?? '');
       if (link?.user == null) throw usedUp();
       const data = { token: params.token, purpose, invited: link.user };
       return invitationPage(t(`set-up.${purpose}.title`), data);
@@ -53,11 +54,11 @@ function passwordScreen(purpose: 'invitation' | 'password'): Screen<AnyVisit> {
       const { deps, params } = visit;
       brake(visit);
       const token = params.token ?? '';
-      const user = (await findLink(deps.db, purpose, token))?.user ?? null;
+      const user = (await findLink(deps.db, purposes, token))?.user ?? null;
       if (user === null) throw usedUp();
       const passwordHash = await chosenPassword(visit, user);
       const choose = async (trx: Db) => {
-        if (!(await useLink(trx, purpose, token)) || !(await stillStands(trx, user))) throw usedUp();
+        if (!(await useLink(trx, purposes, token)) || !(await stillStands(trx, user))) throw usedUp();
         return storePassword(trx, user, passwordHash, { actor: actorOf(user) });
       };
       if (!user.hasOneTimeCodes) return signedIn(visit, '/console', choose);

@@ -125,10 +125,13 @@ function codeStep(visit: AnyVisit, token: string, next: string): Answer {
   return codePage(visit.t('sign-in.codeTitle'), { token, next });
 }
 
-/** Where to go then: a page of the console, and nothing that a browser takes for another site. */
+/** A name of which no part begins with a dot: `..` leaves the console, in browsers. */
+const pagePattern = /^\/console(?:\/[\w-]+(?:\.[\w-]+)*)*(?:\?[\w\-=&.%+]*)?$/;
+
+/** Where to go then: a page of the console, and nothing that a browser takes for one elsewhere. */
 function nextOf(params: URLSearchParams | null): string {
   const next = params?.get('next') ?? '';
-  return /^\/console(\/[\w\-/.]*)?(\?[\w\-=&.%+]*)?$/.test(next) ? next : '/console';
+  return pagePattern.test(next) ? next : '/console';
 }
 
 function notBoth(): Invalid {

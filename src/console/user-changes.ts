@@ -1,4 +1,4 @@
-import { createLink, handedOnMs, linkLifetimes } from '../core/one-time-links.js';
+import { createLink, linkLifetimes } from '../core/one-time-links.js';
 import { countTry } from '../core/sign-in-limit.js';
 import { endUser, reviveUser } from '../core/user-ends.js';
 import { noteOfUser, type User } from '../core/users.js';
@@ -82,8 +82,9 @@ function reviveScreen<V extends UserVisit>(people: People<V>): Screen<V> {
 
 async function newLink({ deps, language, actor }: UserVisit, trx: Db, whom: User) {
   const purpose = whom.hasPassword ? ('password' as const) : ('invitation' as const);
-  const forMs = whom.hasPassword ? handedOnMs : linkLifetimes.invitation;
-  const token = await createLink(trx, purpose, whom, { forMs });
+  const kept = whom.hasPassword ? 'handed-on' : 'invitation';
+  const forMs = linkLifetimes[kept];
+  const token = await createLink(trx, kept, whom);
   await noteOfUser(trx, whom, actor, 'user.link-made', { purpose });
   const isSent = await queueLink(trx, deps, whom, { purpose, token }, { language, forMs });
   return { purpose, token, isSent };

@@ -43,7 +43,7 @@ function raised(n: number): string {
   return [...String(n)].map((digit) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)]).join('');
 }
 
-function faultText({ t }: Words, { entry, problem, hint }: WhitelistFault): string {
+export function faultText({ t }: Words, { entry, problem, hint }: WhitelistFault): string {
   const what = t(`whitelist.fault.${problem}`, { entry });
   return hint === '' || hint === entry ? what : `${what} ${t('whitelist.hint', { hint })}`;
 }

@@ -1,11 +1,11 @@
 import type { Db } from '../db/connect.js';
-import type { DownloadRow } from './downloads.js';
+import { byConsole, type DownloadRow } from './downloads.js';
 import { readHistory } from './history-read.js';
 import { walkByTime, type TimePlace } from './walks-by-time.js';
 
 /**
- * Who took a list away, newest first: mailers by their access keys (the table of downloads), and everybody else,
- * by an API, in the console or on the command line, which the history notes.
+ * Who took a list away, newest first: mailers by their access keys or in the console (the table of downloads), and
+ * everybody else, by an API, in the console or on the command line, which the history notes.
  */
 
 /** A download by a mailer. */
@@ -15,8 +15,9 @@ export interface MailerDownload {
   readonly at: number;
   readonly listId: number;
   readonly mailerId: number;
-  /** The last characters of the access key. */
+  /** The last characters of the access key; empty for a user of the mailer, in the console. */
   readonly ending: string;
+  readonly isByConsole: boolean;
   /** Empty where it was too old to be kept. */
   readonly ip: string;
   readonly extent: string;
@@ -73,9 +74,11 @@ interface AccessOptions {
 
 /**
  * An export is noted when it begins, and again when it has come to its end; a search, where a mailer has looked at
- * addresses.
+ * addresses; a scrub, where it was none of a mailer's.
  */
-const takingAway: ReadonlySet<string> = new Set(['list.downloaded', 'list.export-started', 'list.searched']);
+const takingAway: ReadonlySet<string> = new Set([
+  ...['list.downloaded', 'list.export-started', 'list.searched', 'list.scrubbed'],
+]);
 
 type Row = DownloadRow & { readonly access_key_id: number };
 
@@ -198,5 +201,6 @@ function downloadOf(row: Row, ending: string): MailerDownload {
     listId: row.list_id,
     mailerId: row.mailer_id,
     finishedAt: row.finished_at,
+    isByConsole: row.access_key_id === byConsole,
   };
 }

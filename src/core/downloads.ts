@@ -4,6 +4,7 @@ import type { Db } from '../db/connect.js';
 export interface Download {
   readonly listId: number;
   readonly mailerId: number;
+  /** Or `byConsole`. */
   readonly accessKeyId: number;
   readonly ip: string;
   readonly extent: 'all' | 'since' | 'delta' | 'scrub';
@@ -13,6 +14,9 @@ export interface Download {
   /** What it returns, where that is known beforehand. */
   readonly entries?: number;
 }
+
+/** In place of the id of an access key: a user of the mailer, in the console. */
+export const byConsole = 0;
 
 /** Written before the first byte goes out: nothing leaves unlogged. */
 export async function logDownload(db: Db, download: Download): Promise<number> {

@@ -17,10 +17,10 @@ export interface SliceOf {
 /**
  * Removes a slice of what a removal takes, and counts it there.
  *
- * @returns how many opt-outs ceased to suppress.
+ * @returns those that suppressed until then.
  * @throws Refused `taken-back`
  */
-export async function removeSlice(trx: Db, slice: SliceOf, keys: readonly OptOutKey[]): Promise<number> {
+export async function removeSlice(trx: Db, slice: SliceOf, keys: readonly OptOutKey[]): Promise<OptOutKey[]> {
   const { removal: id, listId } = slice;
   // The removal before its opt-outs, as whoever takes it back goes.
   const row = await trx<{ id: number; state: string }>('bulk_removals')
@@ -38,7 +38,7 @@ export async function removeSlice(trx: Db, slice: SliceOf, keys: readonly OptOut
   await trx('bulk_removals')
     .where({ id })
     .update({ opt_outs: trx.raw('opt_outs + ?', [gone.length]), carried_at: now, finished_at: now });
-  return gone.length;
+  return gone;
 }
 
 /** @returns those that suppressed until then. */

@@ -1,7 +1,7 @@
 import { retrying, type Db } from '../db/connect.js';
 import { beginRemoval, getBulkRemoval, nextMillisecond, type BulkRemoval } from './bulk-removals.js';
 import { beginFoundRemoval, carryOutFoundFor } from './found-removal-jobs.js';
-import { removeKeys, removeSlice, type OptOutKey } from './found-removal-slices.js';
+import { removeSlice, type OptOutKey } from './found-removal-slices.js';
 import { noteChange, noteChanges } from './history.js';
 import type { List } from './lists.js';
 import { findAll } from './opt-out-find.js';
@@ -21,10 +21,11 @@ export interface Asked {
 }
 
 /**
- * Removes opt-outs that were named one by one, all at once; the history notes each by its hash.
+ * Removes opt-outs that were named one by one, some hundred at a time; the history notes each by its hash.
  *
- * @param keys some hundred at most: they are one transaction.
+ * @param keys a thousand at most: their caller waits.
  * @returns null where none of them suppresses any more.
+ * @throws Refused `taken-back` where somebody takes it back before it is over.
  */
 export async function removeNamed(
   db: Db,
@@ -33,25 +34,30 @@ export async function removeNamed(
   { actor, recordedBefore, retryMs }: Asked,
 ): Promise<BulkRemoval | null> {
   const at = await nextMillisecond();
-  const id = await retrying(db, retryMs, () =>
-    db.transaction(async (trx) => {
-      const removal = await beginRemoval(trx, list, { actor, at, kind: 'some', state: 'removed' });
-      const gone = await removeKeys(trx, list.id, keys, { removal, at, recordedBefore });
-      if (gone.length === 0) {
-        await trx('bulk_removals').where({ id: removal }).delete();
-        return null;
-      }
-      await trx('bulk_removals').where({ id: removal }).update({ opt_outs: gone.length });
-      await noteChanges(
-        trx,
-        gone.map(({ address_key, tag }) => ({
-          ...{ accountId: list.accountId, listId: list.id, actor, action: 'opt-out.removed' },
-          ...{ subject: address_key, details: { tag: tag.toString(), opt_outs: 1, removal } },
-        })),
-      );
-      return removal;
-    }),
-  );
+  let id: number | null = null;
+  for (let i = 0; i < keys.length; i += keysASlice) {
+    const slice = keys.slice(i, i + keysASlice);
+    const begun: number | null = id;
+    id = await retrying(db, retryMs, (): Promise<number | null> =>
+      db.transaction(async (trx) => {
+        const removal: number =
+          begun ?? (await beginRemoval(trx, list, { actor, at, kind: 'some', state: 'removed' }));
+        const gone = await removeSlice(trx, { removal, listId: list.id, at, recordedBefore }, slice);
+        if (gone.length === 0) {
+          if (begun === null) await trx('bulk_removals').where({ id: removal }).delete();
+          return begun;
+        }
+        await noteChanges(
+          trx,
+          gone.map(({ address_key, tag }) => ({
+            ...{ accountId: list.accountId, listId: list.id, actor, action: 'opt-out.removed' },
+            ...{ subject: address_key, details: { tag: tag.toString(), opt_outs: 1, removal } },
+          })),
+        );
+        return removal;
+      }),
+    );
+  }
   return id === null ? null : getBulkRemoval(db, id);
 }
 
@@ -99,11 +105,12 @@ export async function removeFound(
       // What somebody has recorded since they were asked does not count among them.
       const keys = found.filter((row) => row.last_at < recordedBefore).slice(0, left);
       if (keys.length > 0) {
-        left -= await retrying(db, retryMs, () =>
+        const gone = await retrying(db, retryMs, () =>
           db.transaction((trx) =>
             removeSlice(trx, { removal: id, listId: list.id, at, recordedBefore }, keys),
           ),
         );
+        left -= gone.length;
       }
       if (left === 0) break;
     }

@@ -5,13 +5,15 @@ import { getUser, type User } from './users.js';
 /**
  * Links, and steps between two pages, that are good for once and for a while.
  *
- * `set-up`: makes the first admin. `invitation`: somebody's first password. `password`: a forgotten one.
- * `code`: the password was right, and the one-time code is missing.
+ * `set-up`: makes the first admin. `invitation`: somebody's first password. `password`: a forgotten one, by mail.
+ * `handed-on`: the same, by somebody who hands it on, which takes longer; apart, since anybody may ask for mails,
+ * and newer links push the oldest out. `code`: the password was right, and the one-time code is missing.
  */
 export const linkLifetimes = {
   'set-up': 24 * 3_600_000,
   invitation: 7 * 24 * 3_600_000,
   password: 3_600_000,
+  'handed-on': 24 * 3_600_000,
   code: 10 * 60_000,
 } as const;
 export type LinkPurpose = keyof typeof linkLifetimes;
@@ -29,9 +31,6 @@ const mostStanding = 5;
 
 /** 256 random bits. */
 const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
-
-/** A link about a forgotten password that somebody hands on: it takes longer than a mail does. */
-export const handedOnMs = 24 * 3_600_000;
 
 /**
  * @param options.forMs how long it is good, where that is not what its purpose says.
@@ -64,15 +63,16 @@ export async function createLink(
   return token;
 }
 
-/** Whether a link would still open, and for whom; it stays as it is. */
+/** Whether a link would still open, and for whom; it stays as it is. Of several purposes, whichever it is of. */
 export async function findLink(
   db: Db,
-  purpose: LinkPurpose,
+  purpose: LinkPurpose | readonly LinkPurpose[],
   token: string,
 ): Promise<{ user: User | null } | null> {
   if (!tokenPattern.test(token)) return null;
   const row = await db<LinkRow>('one_time_links')
-    .where({ token_hash: hashOf(token), purpose })
+    .where({ token_hash: hashOf(token) })
+    .whereIn('purpose', [purpose].flat())
     .where('expires_at', '>', Date.now())
     .first('user_id');
   if (row === undefined) return null;
@@ -86,10 +86,15 @@ export async function findLink(
  *
  * @returns whether it was there to be used: of two that come at once, one.
  */
-export async function useLink(trx: Db, purpose: LinkPurpose, token: string): Promise<boolean> {
+export async function useLink(
+  trx: Db,
+  purpose: LinkPurpose | readonly LinkPurpose[],
+  token: string,
+): Promise<boolean> {
   if (!tokenPattern.test(token)) return false;
   const used = await trx('one_time_links')
-    .where({ token_hash: hashOf(token), purpose })
+    .where({ token_hash: hashOf(token) })
+    .whereIn('purpose', [purpose].flat())
     .where('expires_at', '>', Date.now())
     .delete();
   return used > 0;

@@ -68,6 +68,32 @@ export async function findOptOut(
   return row === undefined ? null : asItCounts(row, underWay);
 }
 
+/** Keys a query. */
+const keysAtOnce = 200;
+
+/** Of many, those that the list holds, in the order in which they were asked for. */
+export async function findOptOutsNamed(
+  db: Db,
+  listId: number,
+  keys: readonly OptOutKey[],
+): Promise<OptOutRecord[]> {
+  const underWay = await removalsUnderWay(db, [listId]);
+  const held = new Map<string, OptOutRecord>();
+  for (let i = 0; i < keys.length; i += keysAtOnce) {
+    const slice = keys.slice(i, i + keysAtOnce).map(({ address_key }) => address_key);
+    const rows = (await db(db.raw(`opt_outs ${engineOf(db).byIndex(null)}`))
+      .where({ list_id: listId })
+      .whereIn('address_key', slice)
+      .select('*')) as OptOutRecord[];
+    for (const row of rows) held.set(nameOf(row), asItCounts(row, underWay));
+  }
+  return keys.flatMap((key) => held.get(nameOf(key)) ?? []);
+}
+
+function nameOf({ address_key, tag }: OptOutKey): string {
+  return `${address_key.toString('hex')} ${tag.toString('hex')}`;
+}
+
 export async function detailsOf(db: Db, list: List, optOut: OptOutRecord): Promise<OptOutDetails> {
   const { mailer_id, credential_id, address, address_key } = optOut;
   const mailers = await namesOfMailers(db, mailer_id === null ? [] : [mailer_id]);

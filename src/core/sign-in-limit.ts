@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { clientNetworkOf } from '../db/client-network.js';
+import { clientNetworkOf, siteOf } from '../db/client-network.js';
 import { retrying, type Db } from '../db/connect.js';
 import { TooMany } from '../errors.js';
 import { foldEmail } from './users.js';
@@ -16,6 +16,13 @@ interface Limit {
 }
 
 const quarterMs = 15 * 60_000;
+const dayMs = 24 * 3_600_000;
+
+/** For how long a network is known from which somebody got in. */
+const knownDays = 30;
+
+/** A /48 has twice of what one network has: a change of networks within it gains little. */
+const ofSite = 2;
 
 /**
  * Counted apart: whoever floods somebody with mails about a forgotten password does not lock that person out.
@@ -24,6 +31,8 @@ const quarterMs = 15 * 60_000;
  */
 const limits = {
   password: { here: 10, ofUser: 100, ofNetwork: 100, windowMs: quarterMs },
+  // Of somebody signed in, by the id: what strangers try at the sign-in does not count here.
+  'own-password': { here: 10, ofUser: 30, ofNetwork: 100, windowMs: quarterMs },
   code: { here: 5, ofUser: 5, ofNetwork: 100, windowMs: quarterMs },
   mail: { here: 3, ofUser: 5, ofNetwork: 20, windowMs: 4 * quarterMs },
   // Of who invites, or takes another address: each says whether somebody signs in with that address.
@@ -46,18 +55,22 @@ interface TriesRow {
  * Counts a try before it is looked at: those that come at once are counted all. In the database, so that the
  * limit is one for all nodes; where that is away, nobody is let in. What is refused does not count.
  *
- * @param email as it was typed: of somebody that there is not as well, so that it cannot be told who there is.
+ * A network from which that user got in passes what others have tried: it is held to its own tries alone, and
+ * nobody who is elsewhere locks anybody out there.
+ *
+ * @param who the address as it was typed: of somebody that there is not as well, so that it cannot be told who
+ *   there is; of an own password, the user's name in the history.
  * @param ip null where it cannot be told: all of those count as one network.
  * @throws TooMany
  */
 export async function countTry(
   db: Db,
   what: Tried,
-  email: string,
+  who: string,
   ip: string | null,
   now = Date.now(),
 ): Promise<void> {
-  const subjects = subjectsOf(what, email, ip);
+  const subjects = subjectsOf(what, who, ip);
   const since = windowOf(what, now);
   const rows = subjects.map(({ subject }) => ({ subject, since, tries: 1 })).sort(bySubject);
   await retrying(db, retryMs, () =>
@@ -67,26 +80,51 @@ export async function countTry(
       .merge({ tries: db.raw('sign_in_tries.tries + 1') }),
   );
   const counts = await countsOf(db, what, now, subjects);
-  if (subjects.every(({ most }, i) => (counts[i] ?? Infinity) <= most)) return;
+  const over = subjects.filter(({ most }, i) => (counts[i] ?? Infinity) > most);
+  if (over.length === 0) return;
+  if (over.every(({ isShared }) => isShared) && (await isKnown(db, what, who, ip, now))) return;
   await takeBack(db, subjects, since);
   throw new TooMany(`too-many-${what}s`, sentences[what]);
 }
 
-/** Whoever got in has made no wrong try. From elsewhere, others may go on making theirs: those stay counted. */
+/**
+ * Whoever got in has made no wrong try, and the network is known from now on. From elsewhere, others may go on
+ * making theirs: those stay counted.
+ */
 export async function forgiveTry(
   db: Db,
   what: Tried,
-  email: string,
+  who: string,
   ip: string | null,
   now = Date.now(),
 ): Promise<void> {
-  const subjects = subjectsOf(what, email, ip);
+  const subjects = subjectsOf(what, who, ip);
   const [here] = subjects;
   await takeBack(db, subjects, windowOf(what, now));
   if (here === undefined) return;
   await retrying(db, retryMs, () =>
     db('sign_in_tries').where({ subject: here.subject }).update({ tries: 0 }),
   );
+  if (what !== 'password' || ip === null) return;
+  // Among the tries, and swept with them: in place of a window's beginning stands the day when it is known no more.
+  const since = now - (now % dayMs) + (knownDays + 1) * dayMs;
+  const known = { subject: knownOf(who, ip), since, tries: 0 };
+  await retrying(db, retryMs, () =>
+    db('sign_in_tries').insert(known).onConflict(['subject', 'since']).merge({ tries: 0 }),
+  );
+}
+
+async function isKnown(db: Db, what: Tried, who: string, ip: string | null, now: number): Promise<boolean> {
+  if (what !== 'password' || ip === null) return false;
+  const row: unknown = await db('sign_in_tries')
+    .where({ subject: knownOf(who, ip) })
+    .where('since', '>', now)
+    .first('since');
+  return row !== undefined;
+}
+
+function knownOf(who: string, ip: string): Buffer {
+  return subjectOf(`known\n${clientNetworkOf(ip)}\n${foldedOf(who)}`);
 }
 
 /** @returns whether there may be more. */
@@ -143,23 +181,37 @@ function windowOf(what: Tried, now: number): number {
 interface Subject {
   readonly subject: Buffer;
   readonly most: number;
+  /** Whether others, of other networks, count to it as well. */
+  readonly isShared: boolean;
 }
 
 /** Hashed, so that no address stands in the table. */
-function subjectsOf(what: Tried, email: string, ip: string | null): readonly Subject[] {
+function subjectsOf(what: Tried, who: string, ip: string | null): readonly Subject[] {
   const { here, ofUser, ofNetwork } = limits[what];
-  const user = foldedOf(email);
+  const user = foldedOf(who);
   const network = ip === null ? 'unknown' : clientNetworkOf(ip);
+  const site = ip === null ? null : siteOf(ip);
+  const of = (text: string, most: number, isShared: boolean): Subject => ({
+    subject: subjectOf(`${what}\n${text}`),
+    most,
+    isShared,
+  });
   return [
-    { subject: subjectOf(`${what}\nhere\n${network}\n${user}`), most: here },
-    { subject: subjectOf(`${what}\nuser\n${user}`), most: ofUser },
-    { subject: subjectOf(`${what}\nnetwork\n${network}`), most: ofNetwork },
+    of(`here\n${network}\n${user}`, here, false),
+    of(`user\n${user}`, ofUser, true),
+    of(`network\n${network}`, ofNetwork, false),
+    ...(site === null
+      ? []
+      : [
+          of(`here\n${site}\n${user}`, ofSite * here, true),
+          of(`network\n${site}`, ofSite * ofNetwork, true),
+        ]),
   ];
 }
 
 /** As users are looked up: one address has one count, in however many spellings it is typed. */
-function foldedOf(email: string): string {
-  return foldEmail(email) ?? email.trim().toLowerCase().slice(0, 320);
+function foldedOf(who: string): string {
+  return foldEmail(who) ?? who.trim().toLowerCase().slice(0, 320);
 }
 
 function subjectOf(text: string): Buffer {
@@ -173,6 +225,7 @@ function bySubject(a: { subject: Buffer }, b: { subject: Buffer }): number {
 
 const sentences: Record<Tried, string> = {
   password: 'There were too many tries. Wait a quarter of an hour.',
+  'own-password': 'There were too many tries. Wait a quarter of an hour.',
   code: 'There were too many codes. Wait a quarter of an hour.',
   mail: 'There were too many mails. Wait an hour.',
   invitation: 'There were too many invitations. Wait an hour.',

@@ -1,4 +1,5 @@
-import MarkdownIt, { type Token } from 'markdown-it';
+import type { Token } from 'markdown-it';
+import { isSafeLink, plainTextOf, readMarkdown } from './thank-you-markdown.js';
 
 /** What a thank-you text may be made of. The views write these as escaped text: no HTML of anybody's passes. */
 export type Inline =
@@ -26,20 +27,14 @@ export interface ThankYou {
   readonly blocks: readonly Block[];
 }
 
-export type ThankYouProblem = 'empty' | 'too-long' | 'too-deep' | 'control-character';
+export type ThankYouProblem = 'empty' | 'too-long' | 'too-deep' | 'too-many-marks' | 'control-character';
 
 const longestText = 10_000; // UTF-16 units
 const deepest = 6; // lists and quotes in one another; and, inside a paragraph, links and emphasis
 
-// Images would load from elsewhere on a page that promises to load nothing; tables want more room than
-// a phone has. Autolinks without a scheme are off: `Node.js` and `README.md` look like domains.
-const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true }).disable([
-  'image',
-  'table',
-  'strikethrough',
-]);
-markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: true });
-markdown.validateLink = isSafeLink;
+// A list's text is on the page of everybody who opts out by it.
+const mostKept = 100;
+const kept = new Map<string, ThankYou>();
 
 /** The texts of a list by language, as they are stored. What cannot be read must not close the page: it has none. */
 export function readThankYouTexts(json: string): Record<string, string> {
@@ -55,6 +50,7 @@ export function validateThankYou(text: string): ThankYouProblem | null {
   if (text.length > longestText) return 'too-long';
   if (/[^\P{Cc}\t\n\r]/u.test(text)) return 'control-character';
   const tree = readTree(text);
+  if (tree.hasTooManyMarks) return 'too-many-marks';
   if (tree.depth > deepest) return 'too-deep';
   return tree.isVisible ? null : 'empty';
 }
@@ -65,11 +61,19 @@ export function validateThankYou(text: string): ThankYouProblem | null {
  * shows nothing has neither title nor blocks.
  *
  * Never throws, since it is called when an opt-out has been recorded: what is longer than 10,000 UTF-16
- * units is cut off, and what is nested deeper is moved up. Headings go from 2 on and leave out no level,
- * whatever the author did.
+ * units is cut off, what is nested deeper is moved up, and a paragraph with too many marks shows them as they are.
+ * Headings go from 2 on and leave out no level, whatever the author did.
  */
 export function parseThankYou(text: string): ThankYou {
-  const { title, blocks, isVisible } = readTree(text.slice(0, longestText));
+  const start = text.slice(0, longestText);
+  const read = kept.get(start) ?? shownOf(readTree(start));
+  kept.delete(start);
+  kept.set(start, read);
+  for (const [oldest] of kept) if (kept.size > mostKept) kept.delete(oldest);
+  return read;
+}
+
+function shownOf({ title, blocks, isVisible }: Tree): ThankYou {
   return isVisible ? { title, blocks } : { title: null, blocks: [] };
 }
 
@@ -77,10 +81,11 @@ interface Tree extends ThankYou {
   /** How deep the text was meant to go, before anything was moved up. */
   readonly depth: number;
   readonly isVisible: boolean;
+  readonly hasTooManyMarks: boolean;
 }
 
 function readTree(text: string): Tree {
-  const tokens = markdown.parse(text, {});
+  const { tokens, hasTooManyMarks } = readMarkdown(text);
   const root: Block[] = [];
   const open = [root]; // where blocks go: the innermost list item or quote last
   const lists: (Block[][] | null)[] = []; // the items of the lists we are in; null for one that is moved up
@@ -131,7 +136,8 @@ function readTree(text: string): Tree {
         depth--;
         break;
       case 'inline': {
-        const line = readInlines(token.children ?? []);
+        const plain = plainTextOf(token);
+        const line = plain === null ? readInlines(token.children ?? []) : readPlain(plain);
         deepestSeen = Math.max(deepestSeen, line.depth);
         isVisible ||= line.isVisible;
         const raw = headingLevel(tokens[place - 1]);
@@ -155,7 +161,7 @@ function readTree(text: string): Tree {
         break;
     }
   }
-  return { title, blocks: root, depth: deepestSeen, isVisible };
+  return { title, blocks: root, depth: deepestSeen, isVisible, hasTooManyMarks };
 }
 
 /** Emphasis can be nested as deep as the text is long, so this keeps a stack of its own. */
@@ -198,6 +204,12 @@ function readInlines(tokens: readonly Token[]) {
   return { children: root, depth: deepestSeen, isVisible };
 }
 
+function readPlain(text: string): ReturnType<typeof readInlines> {
+  const lines = text.split('\n').map((line): Inline => ({ type: 'text', text: line }));
+  const children = lines.flatMap((line, place): Inline[] => (place === 0 ? [line] : [{ type: 'br' }, line]));
+  return { children, depth: 0, isVisible: canBeSeen(text) };
+}
+
 function firstNumber(token: Token): number | null {
   if (token.type !== 'ordered_list_open') return null;
   return Number(token.attrGet('start') ?? 1);
@@ -209,9 +221,4 @@ function headingLevel(token: Token | undefined): number | null {
 
 function canBeSeen(text: string): boolean {
   return /[\p{L}\p{N}\p{P}\p{S}]/u.test(text);
-}
-
-/** Relative links would lead into this service, other schemes anywhere. */
-function isSafeLink(url: string): boolean {
-  return /^(?:https?:\/\/[^\s/]|mailto:[^\s])/i.test(url);
 }

@@ -71,11 +71,18 @@ export async function signOutEverywhere(trx: Db, { id }: Pick<User, 'id'>): Prom
 }
 
 /**
- * Whether a user still stands as it was read: not ended, and with the same password. Locks its row, so that
+ * Whether a user still stands as it was read: not ended, and with the same address and password, and codes on or
+ * off as they were. Locks its row, so that
  * nothing changes before the transaction ends: whoever is let in at the same moment as the password is changed
  * comes before the change, which signs everybody out, or is not let in.
  */
-export async function stillStands(trx: Db, { id, passwordAt }: User): Promise<boolean> {
-  const row = await trx<UserRow>('users').where({ id }).forUpdate().first('ended_at', 'password_at');
-  return row?.ended_at === null && row.password_at === passwordAt;
+export async function stillStands(trx: Db, user: User): Promise<boolean> {
+  const row = await trx<UserRow>('users').where({ id: user.id }).forUpdate().first();
+  if (row?.ended_at !== null) return false;
+  const now = userOf(row);
+  return (
+    now.passwordAt === user.passwordAt &&
+    now.email === user.email &&
+    now.hasOneTimeCodes === user.hasOneTimeCodes
+  );
 }

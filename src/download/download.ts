@@ -1,14 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
+import { tagThatCounts } from '../core/asked-tag.js';
 import { logDownload, logDownloadEnd } from '../core/downloads.js';
 import { readEntriesSince } from '../core/entries-since.js';
-import { readChanges, readEntries, type Entry } from '../core/entries.js';
-import { headOf, lineOf } from '../core/entry-lines.js';
-import { notExpressed, textsOf } from '../core/entry-texts.js';
+import { readChanges, readEntries } from '../core/entries.js';
+import { notExpressed } from '../core/entry-texts.js';
 import { cursorText, getFeed, readCursor } from '../core/feed.js';
-import { noteFetch } from '../core/fetches.js';
+import type { Fetch } from '../core/fetches.js';
 import { getGlobalMark, withGlobal } from '../core/global-list.js';
 import { checkFormat } from '../core/list-doors.js';
 import type { List } from '../core/lists.js';
@@ -17,17 +14,14 @@ import type { Deps } from '../deps.js';
 import { NotFound, Unavailable } from '../errors.js';
 import { downloadHeaders } from '../http/door-answers.js';
 import { sendProblemJson } from '../http/errors.js';
-import { cutOff, cutOffWhenStalled } from '../http/cut-off.js';
 import { HttpError } from '../http/http-error.js';
+import { sendListFile } from '../http/list-file.js';
 import type { CountedDoor } from '../http/metrics.js';
 import { queryOf } from '../http/request.js';
 import { sendNothing } from '../http/respond.js';
 import { authoriseDownload } from './access.js';
-import { readDownloadRequest, tagThatCounts, type DownloadRequest } from './request.js';
+import { readDownloadRequest, type DownloadRequest } from './request.js';
 import { countsOfAll, etagOf, isAnyPending, matches } from './unchanged.js';
-
-/** What is written at once: enough for the network, little enough for everyone else. */
-const chunkOctets = 32 * 1024;
 
 const allow = 'GET, HEAD, OPTIONS';
 
@@ -134,78 +128,12 @@ async function answer(
       : request.since !== null
         ? readEntriesSince(db, listIds, request.since, options)
         : readEntries(db, listIds, options);
-  const written = { entries: 0 };
-  cutOffWhenStalled(res);
-  const file = Readable.from(resettingOnFailure(res, linesOf(slices, request, written)), {
-    objectMode: false,
-  });
-  const { socket } = req;
-  const octetsBefore = socket.bytesWritten;
-  // Some deltas go through a whole list before their first line: the client is told that we are at work.
-  res.flushHeaders();
-  let isWhole = false;
-  try {
-    if (isGzip) await pipeline(file, createGzip({ level: 1 }), res);
-    else await pipeline(file, res);
-    isWhole = true;
-  } finally {
-    const octets = socket.bytesWritten - octetsBefore;
-    deps.metrics.download({ extent, format, isWhole, entries: written.entries, octets });
-  }
-  try {
-    await logDownloadEnd(db, downloadId, written.entries);
-    if (tag !== undefined) return;
-    const about = { downloadId, listId: list.id, mailerId: mailer.id, listIds, markedAt: mark.number };
-    const place = { extent, from: from ?? request.since, reached: feed.lastNumber, reachedAt } as const;
-    await noteFetch(db, { ...about, ...place }, deps.config.databaseTimeoutMs);
-  } catch (error) {
-    deps.log.warn({ err: error }, 'the end of a download could not be logged');
-  }
-}
-
-async function* linesOf(
-  slices: AsyncIterable<Entry[]>,
-  { format, fileType, cursor }: DownloadRequest,
-  written: { entries: number },
-): AsyncGenerator<Buffer> {
-  const isDelta = cursor !== null;
-  let text = headOf(fileType, format, isDelta);
-  for await (const entries of slices) {
-    for (const entry of entries) {
-      const change = isDelta ? (entry.isSuppressed ? 'add' : 'remove') : null;
-      const texts = textsOf(entry, format);
-      if (texts.length > 0) written.entries++;
-      for (const line of texts) text += lineOf(line, fileType, change);
-      if (text.length >= chunkOctets) {
-        yield Buffer.from(text);
-        text = '';
-        await everyoneElse();
-      }
-    }
-    // SQLite answers without ever leaving this turn of the event loop.
-    await everyoneElse();
-  }
-  if (text !== '') yield Buffer.from(text);
-}
-
-function everyoneElse(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/**
- * A file that broke off must not look whole. To a client that knows chunks the missing last one tells;
- * to an HTTP/1.0 client the connection's end is the file's end, so it is reset, not closed.
- */
-async function* resettingOnFailure(
-  res: ServerResponse,
-  lines: AsyncIterable<Buffer>,
-): AsyncGenerator<Buffer> {
-  try {
-    yield* lines;
-  } catch (error) {
-    cutOff(res);
-    throw error;
-  }
+  const fetch: Fetch = {
+    ...{ downloadId, listId: list.id, mailerId: mailer.id, listIds, markedAt: mark.number },
+    ...{ extent, from: from ?? request.since, reached: feed.lastNumber, reachedAt },
+  };
+  const { fileType } = request;
+  await sendListFile(deps, req, res, { slices, format, fileType, isGzip, isOfTag: tag !== undefined, fetch });
 }
 
 function bodyHeaders(list: List, request: DownloadRequest, isGzip: boolean): Record<string, string> {

@@ -1,9 +1,7 @@
+import type { AskedTag } from '../core/asked-tag.js';
 import { fileTypes, type FileType } from '../core/entry-lines.js';
 import { formats, type Format } from '../core/entry-texts.js';
-import type { List } from '../core/lists.js';
 import { returns, type Returns } from '../core/scrub.js';
-import { findTags } from '../core/tags.js';
-import type { Db } from '../db/connect.js';
 import { Invalid } from '../errors.js';
 
 export interface DownloadRequest {
@@ -15,13 +13,6 @@ export interface DownloadRequest {
   readonly cursor: string | null;
   /** A gzip file, whatever the client accepts. */
   readonly isGzipFile: boolean;
-}
-
-/** What part of the list's mail is asked about. */
-export interface AskedTag {
-  readonly text: string;
-  /** It came as `c`, SuppressionList.app's name of a campaign: one that the list does not know is all of its mail. */
-  readonly isCampaign: boolean;
 }
 
 const ofDownload = ['key', 'format', 'as', 'tag', 'c', 'since', 'cursor', 'gzip'];
@@ -83,26 +74,6 @@ function readTag(query: URLSearchParams): AskedTag | null {
   if (tag !== null && campaign !== null) throw new Invalid('c', 'conflict', 'send tag or c, not both');
   if (tag !== null) return { text: tag, isCampaign: false };
   return campaign === null ? null : { text: campaign, isCampaign: true };
-}
-
-/**
- * The tag that counts. One that the global list alone knows does as well: mail of any list may carry it.
- *
- * @param listIds the lists that count.
- * @returns undefined for all of the list: of a campaign that nobody knows, too many are suppressed rather than
- *   too few, as the opt-out doors have it.
- * @throws Invalid for a tag that nobody knows.
- */
-export async function tagThatCounts(
-  db: Db,
-  list: List,
-  listIds: readonly number[],
-  tag: AskedTag | null,
-): Promise<string | undefined> {
-  if (tag === null || list.tags.has(tag.text)) return tag?.text;
-  for (const id of listIds) if (id !== list.id && (await findTags(db, id)).has(tag.text)) return tag.text;
-  if (tag.isCampaign) return undefined;
-  throw new Invalid('tag', 'unknown', 'this list does not know that tag');
 }
 
 function oneOf<T extends string>(name: string, value: string, allowed: readonly T[]): T {

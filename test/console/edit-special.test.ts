@@ -18,7 +18,7 @@ describe("A list's tags, names and last things", () => {
   after(() => service.close());
   beforeEach(async () => {
     account = await createAccount(service.deps.db, 'Acme');
-    olive = await signInAs(service, { owner: account });
+    olive = await signInAs(service, { owner: account }, { password: true });
     list = await makeOne('Acme News');
   });
 
@@ -113,7 +113,13 @@ describe("A list's tags, names and last things", () => {
       assert.ok(
         (await olive.get(pathOf('special'))).text.includes('This is the global list of the account.'),
       );
-      const unmarked = await olive.post(pathOf('global'), { do: 'unmark', before: String(list.id) });
+      const ending = { do: 'unmark', before: String(list.id) };
+      const refused = await olive.post(pathOf('global'), ending);
+      assert.equal(refused.status, 422);
+      assert.ok(refused.text.includes('Type your password.'));
+      assert.match(refused.html, /<details class="confirm deed" open>/);
+      assert.equal(await markOf(), list.id);
+      const unmarked = await olive.post(pathOf('global'), { ...ending, password: goodPassword });
       assert.equal(unmarked.location, `${pathOf('special')}?done=global-unmarked`);
       assert.equal(await markOf(), null);
     });
@@ -126,8 +132,11 @@ describe("A list's tags, names and last things", () => {
       assert.equal(page.status, 403);
       assert.ok(page.text.includes('Another list has become the global one meanwhile.'));
       assert.equal(await markOf(), other.id);
+      const replacing = { do: 'mark', before: String(other.id) };
+      assert.equal((await olive.post(pathOf('global'), replacing)).status, 422, 'it ends the other');
+      assert.equal(await markOf(), other.id);
       assert.equal(
-        (await olive.post(pathOf('global'), { do: 'mark', before: String(other.id) })).status,
+        (await olive.post(pathOf('global'), { ...replacing, password: goodPassword })).status,
         303,
       );
       assert.equal(await markOf(), list.id);
@@ -173,10 +182,6 @@ describe("A list's tags, names and last things", () => {
   });
 
   describe('clearing', () => {
-    beforeEach(async () => {
-      olive = await signInAs(service, { owner: account }, { password: true });
-    });
-
     it('names how many would go, and wants the password', async () => {
       assert.ok((await olive.get(pathOf('special'))).text.includes('The list holds nothing at present.'));
       for (let i = 0; i < 3; i++) await optOut(`p${i}@example.com`);
@@ -190,7 +195,7 @@ describe("A list's tags, names and last things", () => {
         const refused = await olive.post(pathOf('clear'), { password });
         assert.equal(refused.status, 422);
         assert.ok(refused.text.includes(says));
-        assert.match(refused.html, /<details class="confirm" open>/);
+        assert.match(refused.html, /<details class="confirm deed grave" open>/);
         assert.doesNotMatch(refused.html, /not it at all/);
       }
       assert.deepEqual(await bulkRemovalsOfList(service.deps.db, list.id), []);

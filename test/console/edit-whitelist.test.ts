@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { getListById, type List } from '../../src/core/lists.js';
-import { signInAs, type Visitor } from '../support/console.js';
+import { goodPassword, signInAs, type Visitor } from '../support/console.js';
 import { makeList, startTestService, type TestService } from '../support/service.js';
 import { openSettings, saveSettings, settingsPath } from './edit-form.js';
 
@@ -9,12 +9,13 @@ describe('What the settings of a list explain and have confirmed', () => {
   let olive: Visitor;
   before(async () => {
     service = await startTestService({ TRUST_PROXY: '127.0.0.0/8' });
-    olive = await signInAs(service, 'owner');
+    olive = await signInAs(service, 'owner', { password: true });
   });
   after(() => service.close());
 
   const again = (list: List) => getListById(service.deps.db, list.id);
-  const save = (list: List, typed: Record<string, string>) => saveSettings(olive, list, typed);
+  const save = (list: List, typed: Record<string, string>, left: readonly string[] = []) =>
+    saveSettings(olive, list, typed, left);
 
   it('explain each entry of the whitelist as it was understood, whatever else stands beside it', async () => {
     const list = await makeList(service, { ipWhitelist: '' });
@@ -113,6 +114,22 @@ describe('What the settings of a list explain and have confirmed', () => {
     }
   });
 
+  it('open the downloads to any address only with the password, which is asked for then alone', async () => {
+    const list = await makeList(service);
+    assert.doesNotMatch((await olive.get(settingsPath(list))).html, /name="password"/);
+    const refused = await save(list, { downloadsFromAnyAddress: 'yes' });
+    assert.equal(refused.status, 422);
+    assert.equal([...refused.html.matchAll(/name="password"/g)].length, 1);
+    assert.ok(refused.text.includes('Type your password.'));
+    assert.equal((await again(list)).downloadsFromAnyAddress, false);
+    const both = await save(list, { downloadsFromAnyAddress: 'yes', cap: '1000', confirmCap: '1000' });
+    assert.equal([...both.html.matchAll(/name="password"/g)].length, 1);
+    const typed = { downloadsFromAnyAddress: 'yes', password: goodPassword };
+    assert.equal((await save(list, typed)).status, 303);
+    assert.equal((await again(list)).downloadsFromAnyAddress, true);
+    assert.equal((await save(list, {}, ['downloadsFromAnyAddress'])).status, 303, 'to close them needs none');
+  });
+
   it('cap a list only once it is confirmed at what price', async () => {
     const list = await makeList(service);
     await service.deps.db('list_counts').insert({ list_id: list.id, addresses: 1500, md5_only: 0, sha256_only: 0, erased: 0, last_number: 1 }); // prettier-ignore
@@ -120,7 +137,19 @@ describe('What the settings of a list explain and have confirmed', () => {
     assert.equal(page.status, 422);
     assert.ok(page.text.includes('500 opt-outs leave the list at once.'));
     assert.equal((await save(list, { cap: '1000', confirmCap: '2000' })).status, 422);
-    assert.equal((await save(list, { cap: '1,000', confirmCap: '1000' })).status, 303);
+    const confirmed = { cap: '1,000', confirmCap: '1000' };
+    assert.match(page.html, /<input id="password"/);
+    for (const [password, says] of [
+      ['', 'Type your password.'],
+      ['not it at all', 'This is not your password.'],
+    ] as const) {
+      const refused = await save(list, { ...confirmed, password });
+      assert.equal(refused.status, 422);
+      assert.ok(refused.text.includes(says));
+      assert.doesNotMatch(refused.html, /not it at all/);
+    }
+    assert.equal((await again(list)).cap, null);
+    assert.equal((await save(list, { ...confirmed, password: goodPassword })).status, 303);
     assert.equal((await again(list)).cap, 1000);
     assert.equal((await save(list, { cap: '2000' })).status, 303, 'a higher one takes nobody away');
     assert.equal((await save(list, { cap: '' })).status, 303);

@@ -4,7 +4,7 @@ import { setGlobalList } from '../../src/core/global-list.js';
 import { languages } from '../../src/core/languages.js';
 import type { ListSettings } from '../../src/core/list-settings.js';
 import { getListById, type List } from '../../src/core/lists.js';
-import { signInAs, type Visitor } from '../support/console.js';
+import { goodPassword, signInAs, type Visitor } from '../support/console.js';
 import { makeList, makeMailer, startTestService, type TestService } from '../support/service.js';
 import { fieldsOf, openSettings, saveSettings, settingsPath } from './edit-form.js';
 
@@ -31,7 +31,7 @@ describe('The settings of a list', () => {
   let olive: Visitor;
   before(async () => {
     service = await startTestService();
-    olive = await signInAs(service, 'owner');
+    olive = await signInAs(service, 'owner', { password: true });
   });
   after(() => service.close());
 
@@ -77,6 +77,7 @@ describe('The settings of a list', () => {
         state: 'closed',
         ipWhitelist: '203.0.113.7, 198.51.100.0/24',
         downloadsFromAnyAddress: 'yes',
+        password: goodPassword,
       },
       ['pixel'],
     );

@@ -196,6 +196,17 @@ describe("An account's history in the console", function () {
     assert.match(page.text, /test Added Olive Owner Admin/);
     assert.doesNotMatch(page.text, /Created the list/);
   });
+
+  it('names nobody of another account, whoever is asked for', async () => {
+    const other = await createAccount(service.deps.db, 'Theirs');
+    const theirs = await signInAs(service, { owner: other });
+    await service.deps.db('users').where({ id: theirs.user.id }).update({ name: 'Secret Person' });
+    for (const actor of [`user:${theirs.user.id}`, 'credential 1', 'user:1']) {
+      const page = await olive.get(`${path}?actor=${encodeURIComponent(actor)}`);
+      assert.equal(page.status, 200);
+      assert.doesNotMatch(page.html, /Secret Person/);
+    }
+  });
 });
 
 /** Words of the shape `noun.verb` in the files that note changes, less those that are something else. */

@@ -93,11 +93,17 @@ describe('Mailers in the console', function () {
   it('get a new key that works at once, while the old one lives on for as long as was chosen', async () => {
     const list = await makeList(service);
     const { mailer, key: old } = await makeMailer(service, list);
-    const wrong = await olive.post(`${base}/${mailer.id}/keys/new`, { overlap: 'for ever' });
+    const wrong = await olive.post(`${base}/${mailer.id}/keys/new`, {
+      overlap: 'for ever',
+      password: goodPassword,
+    });
     assert.equal(wrong.status, 422);
     assert.equal((await accessKeysOf(service.deps.db, mailer)).length, 1);
 
-    const shown = await olive.post(`${base}/${mailer.id}/keys/new`, { overlap: '1h' });
+    const shown = await olive.post(`${base}/${mailer.id}/keys/new`, {
+      overlap: '1h',
+      password: goodPassword,
+    });
     const [key = ''] = /so_[\w-]{43}/.exec(shown.text) ?? [];
     assert.match(shown.headers.get('cache-control') ?? '', /no-store/);
     assert.ok(shown.text.includes(`curl -f "${service.deps.baseUrl}/l/${list.publicId}/download"`));
@@ -111,7 +117,7 @@ describe('Mailers in the console', function () {
     assert.ok(page.text.includes(`…${key.slice(-4)}`) && page.text.includes(`…${old.slice(-4)}`));
     assert.ok(!page.text.includes(key), 'a key is shown once');
 
-    await olive.post(`${base}/${mailer.id}/keys/new`, { overlap: 'none' });
+    await olive.post(`${base}/${mailer.id}/keys/new`, { overlap: 'none', password: goodPassword });
     for (const one of [key, old]) assert.equal(await download(list.publicId, one), 403);
     assert.ok(!service.logged.some((line) => line.includes(key)), 'no key is in the log');
   });
@@ -119,7 +125,10 @@ describe('Mailers in the console', function () {
   it('say where nobody could download with the new key', async () => {
     const list = await makeList(service, { ipWhitelist: '' });
     const { mailer } = await makeMailer(service, list, {});
-    const shown = await olive.post(`${base}/${mailer.id}/keys/new`, { overlap: 'none' });
+    const shown = await olive.post(`${base}/${mailer.id}/keys/new`, {
+      overlap: 'none',
+      password: goodPassword,
+    });
     assert.match(shown.text, /This list lets nobody in yet/);
   });
 
@@ -180,7 +189,7 @@ describe('Mailers in the console', function () {
     const list = await makeList(service, { internalName: 'for the mailer' });
     const { mailer, key: old } = await makeMailer(service, list);
     const { mailer: other } = await makeMailer(service, list);
-    const mia = await signInAs(service, { mailer });
+    const mia = await signInAs(service, { mailer }, { password: true });
     assert.equal((await mia.get(base)).location, `${base}/${mailer.id}`);
     const own = await mia.get(`${base}/${mailer.id}`);
     assert.match(own.text, /for the mailer/);
@@ -194,7 +203,11 @@ describe('Mailers in the console', function () {
       assert.equal((await mia.post(`${base}/${mailer.id}/${path}`)).status, 403, path);
     }
 
-    const shown = await mia.post(`${base}/${mailer.id}/keys/new`, { overlap: 'none' });
+    const asked = await mia.post(`${base}/${mailer.id}/keys/new`, { overlap: 'none' });
+    assert.equal(asked.status, 422, 'a key outlives the session: the password is asked');
+    const shown = await mia.post(`${base}/${mailer.id}/keys/new`, {
+      ...{ overlap: 'none', password: goodPassword },
+    });
     const [key = ''] = /so_[\w-]{43}/.exec(shown.text) ?? [];
     assert.equal(await download(list.publicId, key), 200);
     assert.equal(await download(list.publicId, old), 403);

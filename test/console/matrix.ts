@@ -6,6 +6,8 @@ export const groups = {
   owners: ['admin', 'owner'],
   /** And the users of a mailer that the list is granted to, or of the account. */
   everyUser: ['admin', 'owner', 'mailer'],
+  /** What owners have in another way. */
+  mailers: ['mailer'],
   /** Nobody need be signed in. */
   anyone: ['admin', 'owner', 'mailer', 'nobody'],
 } as const;
@@ -50,6 +52,9 @@ export const matrix: Readonly<Record<string, keyof typeof groups>> = {
   '/lists/:list/alerts': 'owners',
   '/lists/:list/service': 'everyUser',
   '/lists/:list/service/try': 'everyUser',
+  '/lists/:list/links': 'owners',
+  '/lists/:list/links/verify': 'owners',
+  '/lists/:list/links/rotate': 'owners',
 
   '/accounts/:account/mailers': 'everyUser',
   '/accounts/:account/mailers/new': 'owners',
@@ -62,6 +67,8 @@ export const matrix: Readonly<Record<string, keyof typeof groups>> = {
   '/accounts/:account/mailers/:mailer/downloads.csv': 'everyUser',
   '/lists/:list/downloads': 'everyUser',
   '/lists/:list/downloads.csv': 'everyUser',
+  '/lists/:list/downloads/file': 'mailers',
+  '/lists/:list/scrub': 'everyUser',
 
   '/accounts/:account/credentials': 'owners',
   '/accounts/:account/credentials/new': 'owners',
@@ -82,6 +89,9 @@ export const matrix: Readonly<Record<string, keyof typeof groups>> = {
   '/accounts/:account/abuse/bursts/:burst': 'owners',
   '/accounts/:account/removals': 'owners',
   '/accounts/:account/removals/:removal': 'owners',
+  '/accounts/:account/people': 'owners',
+  '/accounts/:account/people/file': 'owners',
+  '/accounts/:account/people/erase': 'owners',
 
   '/lists/:list/imports': 'owners',
   '/lists/:list/imports/:import': 'owners',

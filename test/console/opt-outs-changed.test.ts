@@ -83,6 +83,23 @@ describe('Changes of opt-outs in the console', () => {
     assert.equal((await olive.get(path)).status, 404, 'of another list');
   });
 
+  it('remove hundreds that were ticked, on whatever page, as one removal', async () => {
+    const emails = Array.from({ length: 450 }, (_, i) => `p${i}@example.com`);
+    await record([...emails, 'ann@example.com']);
+    const optOut = emails.map((email) => idOf(email));
+    const asked = await olive.post(`${base()}/remove`, { optOut });
+    assert.match(asked.text, /Remove 450 opt-outs\?/);
+    const sure = { optOut, confirmed: 'yes', askedAt: fieldOf(asked, 'askedAt'), password: goodPassword };
+    const removal = await removalIn(await olive.post(`${base()}/remove`, sure));
+    assert.equal(removal.optOuts, 450);
+    assert.deepEqual(await standing(), ['ann@example.com']);
+    const { db } = service.deps;
+    const noted = await db('history').where({ list_id: list.id, action: 'opt-out.removed' }).pluck('id');
+    assert.equal(noted.length, 450);
+    await restoreRemoval(db, removal, { actor: 'test' });
+    assert.equal((await standing()).length, 451);
+  });
+
   it('leave what was recorded again after the question', async () => {
     await record(['ann@example.com', 'bob@example.com']);
     const ticked = { optOut: [idOf('ann@example.com'), idOf('bob@example.com')] };
@@ -261,7 +278,7 @@ describe('Changes of opt-outs in the console', () => {
       .first()) as { actor: string; details: string };
     assert.equal(actor, `user:${olive.user.id}`);
     assert.deepEqual(JSON.parse(details), {
-      ...{ surface: 'console', rows: 5, encrypted: true },
+      ...{ surface: 'console', format: 'csv', rows: 5, encrypted: true },
       found_by: { address: 'domain', state: 'standing' },
     });
     await db('accounts').where({ id: service.accountId }).update({ time_zone: null });

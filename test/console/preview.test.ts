@@ -139,6 +139,15 @@ describe('The preview of the hosted pages', () => {
     }
   });
 
+  it('shows no more of what is typed than could be saved', async () => {
+    const list = await makeList(service);
+    const long = 'x <'.repeat(100_000);
+    const typed = { name: long, operatorName: long, postalAddress: long, contact: long };
+    for (const previewPage of ['form', 'thanks']) {
+      assert.ok((await typedOver(list, { ...typed, previewPage })).html.length < 30_000);
+    }
+  });
+
   it('is refused without the token of the session, and from other sites', async () => {
     const list = await makeList(service);
     const post = (body: URLSearchParams, site: string) =>

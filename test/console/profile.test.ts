@@ -54,6 +54,34 @@ describe("A user's profile", function () {
     assert.equal((await sendForm(service, '/console/sign-in', { email: user.email, password })).status, 422);
   });
 
+  it('ends the other sessions with a new address, and keeps this one', async () => {
+    const user = await makeUser(service);
+    const [here, elsewhere] = [await signInByForm(service, user), await signInByForm(service, user)];
+    await here.post('/console/profile/email', { email: user.email, password });
+    assert.equal((await elsewhere.get('/console/profile')).status, 200, 'the address is the one of before');
+    const fields = { email: `new.${user.email}`, password };
+    assert.equal((await here.post('/console/profile/email', fields)).status, 303);
+    assert.match((await elsewhere.get('/console/profile')).location ?? '', /sign-in/);
+    assert.equal((await here.get('/console/profile')).status, 200);
+    const actions = await service.deps
+      .db('history')
+      .where({ actor: `user:${user.id}` })
+      .pluck('action');
+    assert.ok((actions as string[]).includes('user.sessions-ended'));
+  });
+
+  it('ends the other sessions when one-time codes are switched on, and keeps this one', async () => {
+    const user = await makeUser(service);
+    const [here, elsewhere] = [await signInByForm(service, user), await signInByForm(service, user)];
+    const secret = fieldOf(await here.get('/console/profile/codes'), 'secret');
+    await here.post('/console/profile/codes', { secret, code: '000000', password });
+    assert.equal((await elsewhere.get('/console/profile')).status, 200, 'nothing is switched on yet');
+    const on = await here.post('/console/profile/codes', { secret, code: codeFor(secret), password });
+    assert.equal(on.status, 200);
+    assert.match((await elsewhere.get('/console/profile')).location ?? '', /sign-in/);
+    assert.equal((await here.get('/console/profile')).status, 200);
+  });
+
   it('changes the password: elsewhere the user is signed out, and here there is a new session', async () => {
     const user = await makeUser(service);
     const [here, elsewhere] = [await signInByForm(service, user), await signInByForm(service, user)];

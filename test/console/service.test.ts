@@ -6,6 +6,7 @@ import type { ListSettings } from '../../src/core/list-settings.js';
 import { archiveList, editList, type List } from '../../src/core/lists.js';
 import type { Mailer } from '../../src/core/mailers.js';
 import type { OptOutRecord } from '../../src/core/opt-outs.js';
+import { addTags } from '../../src/core/tags.js';
 import { signInAs, type ConsolePage, type Visitor } from '../support/console.js';
 import { plant, rowKinds } from '../support/core.js';
 import {
@@ -107,7 +108,7 @@ describe('The service page of a list', () => {
     assert.match(snippetOf(page, 'download-urls'), /download\?key=ACCESS_KEY&format=sha256\n/);
     assert.match(snippetOf(page, 'download-delta'), /\?cursor=CURSOR'$/);
     assert.match(snippetOf(page, 'scrub-curl'), /\/scrub\?return=white'$/);
-    assert.match(snippetOf(page, 'signed-mint'), new RegExp(`--list ${list.publicId} `));
+    assert.ok(page.html.includes(`href="/console/lists/${list.publicId}/links"`));
   });
 
   it('writes the links as the chosen mail program has them', async () => {
@@ -358,6 +359,105 @@ describe('The service page of a list', () => {
     assert.match((await olive.get(pathOf(list))).text, /In the APIs .*Mailgun v3 domain mg\.acme\.example/);
   });
 
+  describe('of a list with tags', () => {
+    const sale = "50% off & Ann's";
+    const encoded = '50%25%20off%20%26%20Ann%27s';
+    const listWithTags = async () => {
+      const list = await listWith();
+      await addTags(service.deps.db, list.id, [sale, 'news']);
+      return list;
+    };
+
+    it('asks for which part of the mail, beside the mail program', async () => {
+      assert.doesNotMatch((await olive.get(pathOf(await listWith()))).html, /name="tag"/);
+      const list = await listWithTags();
+      const page = await olive.get(pathOf(list));
+      assert.match(page.html, /<option value="" selected>All mail</);
+      assert.match(page.html, /<option value="news">news</);
+      assert.doesNotMatch(page.html, /<pre[^>]*>[^<]*tag=/);
+    });
+
+    it('writes a chosen tag into every snippet, encoded', async () => {
+      const list = await listWithTags();
+      const page = await olive.get(`${pathOf(list)}?program=mailchimp&tag=${encoded}`);
+      assert.match(page.html, /<option value="50% off &amp; Ann&#39;s" selected>/);
+      assert.match(page.text, /are for the tag “50% off & Ann's” now/);
+      const link = `http://signoff.test/l/${list.publicId}`;
+      assert.equal(snippetOf(page, 'page-link'), `${link}?tag=${encoded}`);
+      assert.equal(snippetOf(page, 'direct-link'), `${link}?email=*|EMAIL|*&tag=${encoded}`);
+      assert.equal(
+        snippetOf(page, 'direct-html'),
+        `<a href="${link}?email=*|EMAIL|*&amp;tag=${encoded}">Unsubscribe</a>`,
+      );
+      assert.match(snippetOf(page, 'pixel-html'), /email=\{\{email\}\}&amp;tag=50%25/);
+      for (const id of ['notify-key', 'notify-curl', 'notify-several', 'download-curl']) {
+        assert.ok(snippetOf(page, id).endsWith(`?tag=${encoded}'`), id);
+      }
+      for (const id of ['download-delta', 'scrub-curl']) {
+        assert.ok(snippetOf(page, id).endsWith(`&tag=${encoded}'`), id);
+      }
+      for (const url of snippetOf(page, 'download-urls').split('\n')) {
+        assert.ok(url.endsWith(`&tag=${encoded}`), url);
+      }
+      const [, token = ''] = /\/o\/([\w-]+)>/.exec(snippetOf(page, 'headers-example')) ?? [];
+      assert.equal((await service.deps.openLink(token))?.tag, sale);
+      assert.ok(snippetOf(page, 'signed-link').endsWith(token));
+    });
+
+    it('and its snippets do what they say', async () => {
+      const list = await listWithTags();
+      const page = await olive.get(`${pathOf(list)}?tag=${encoded}`);
+      const [, url = ''] = /'(http[^']*)'$/.exec(snippetOf(page, 'notify-curl')) ?? [];
+      const body = new URLSearchParams({ email: ann });
+      const sent = await fetch(url.replace('http://signoff.test', service.url), { method: 'POST', body });
+      assert.equal(sent.status, 200);
+      const row = await rowOf(list);
+      assert.equal(row.tag.toString(), sale);
+    });
+
+    it('tries the doors with it, and takes its own test back alone', async () => {
+      const list = await listWithTags();
+      const left = await fetch(`${service.url}/l/${list.publicId}/notify?email=${ann}&tag=news`);
+      assert.equal(left.status, 200);
+      for (const what of ['one-click', 'pixel', 'notify', 'notify-several']) {
+        const tried = await olive.post(`${pathOf(list)}/try`, { what, email: ann, tag: sale });
+        assert.match(tried.text, /The opt-out of ann@example\.com has arrived/, what);
+        const rows = await rowsOf(list);
+        assert.deepEqual(rows.map(({ tag }) => tag.toString()).sort(), [sale, 'news'], what);
+      }
+      const other = await olive.post(`${pathOf(list)}/try`, {
+        what: 'scrub',
+        email: 'bob@example.com',
+        tag: sale,
+      });
+      assert.match(other.text, /bob@example\.com came back/);
+      const own = await olive.post(`${pathOf(list)}/try`, { what: 'scrub', email: ann, tag: sale });
+      assert.match(own.text, /came back empty/);
+      const download = { what: 'download', email: ann, tag: sale, format: 'plain' };
+      assert.equal(answerOf(await olive.post(`${pathOf(list)}/try`, download)).body.trim(), ann);
+      const { location } = await olive.post(`${pathOf(list)}/try`, {
+        what: 'take-back',
+        email: ann,
+        tag: sale,
+      });
+      assert.equal(location, `${pathOf(list)}?tag=${encoded}&done=test-taken-back`);
+      const after = await rowsOf(list);
+      for (const { tag, removed_at } of after) assert.equal(removed_at === null, tag.toString() === 'news');
+      const kept = await olive.post(`${pathOf(list)}/try`, { what: 'scrub', email: ann, tag: sale });
+      assert.match(kept.text, /ann@example\.com came back/);
+      assert.equal(answerOf(await olive.post(`${pathOf(list)}/try`, download)).body.trim(), '');
+    });
+
+    it('takes one that the list does not know for all of its mail', async () => {
+      const list = await listWithTags();
+      const page = await olive.get(`${pathOf(list)}?tag=%3Cb%3E`);
+      assert.equal(snippetOf(page, 'page-link'), `http://signoff.test/l/${list.publicId}`);
+      await olive.post(`${pathOf(list)}/try`, { what: 'notify', email: ann, tag: '<b>' });
+      const row = await rowOf(list);
+      assert.equal(row.tag.toString(), '*');
+    });
+  });
+
   describe('for a user of a mailer', () => {
     let list: List;
     let mailer: Mailer;
@@ -375,14 +475,36 @@ describe('The service page of a list', () => {
       assert.equal(page.status, 200);
       assert.match(snippetOf(page, 'notify-key'), /Bearer ACCESS_KEY/);
       assert.match(page.text, /The pixel is switched off .* Ask the list owner to change it/);
-      assert.doesNotMatch(page.text, /Change it in the settings|links mint|In the APIs/);
+      assert.doesNotMatch(page.text, /Change it in the settings|Make signed links|In the APIs/);
       assert.doesNotMatch(page.html, /value="plain"/);
+      assert.doesNotMatch(page.text, /format=plain|[Pp]lain addresses/);
+      const { mailer: other } = await makeMailer(service, list, { plainAllowed: true });
+      const trusted = await signInAs(service, { mailer: other });
+      assert.match(snippetOf(await trusted.get(pathOf(list)), 'download-urls'), /&format=plain\n/);
+      assert.match(snippetOf(await olive.get(pathOf(list)), 'download-urls'), /&format=plain\n/);
       // Its own whitelist counts for downloads.
       assert.match(page.text, /127\.0\.0\.1, a download with a key would be let in/);
-      const other = await listWith();
-      assert.equal((await mel.get(pathOf(other))).status, 404);
-      assert.equal((await mel.post(`${pathOf(other)}/try`, { what: 'pixel', email: ann })).status, 404);
-      assert.deepEqual(await rowsOf(other), []);
+      const foreign = await listWith();
+      assert.equal((await mel.get(pathOf(foreign))).status, 404);
+      assert.equal((await mel.post(`${pathOf(foreign)}/try`, { what: 'pixel', email: ann })).status, 404);
+      assert.deepEqual(await rowsOf(foreign), []);
+    });
+
+    it('takes back its own tests alone, and nothing that somebody has entered by hand', async () => {
+      const byHand = await olive.post(`/console/lists/${list.publicId}/opt-outs/new`, {
+        ...{ addresses: ann, reason: 'test' },
+      });
+      assert.ok(byHand.status < 400, byHand.text);
+      const stays = { what: 'take-back', email: ann };
+      for (const visitor of [mel, olive]) {
+        assert.match((await visitor.post(`${pathOf(list)}/try`, stays)).location ?? '', /done=test-stays/);
+      }
+      const bob = 'bob@example.com';
+      await olive.post(`${pathOf(list)}/try`, { what: 'notify', email: bob });
+      const theirs = await mel.post(`${pathOf(list)}/try`, { what: 'take-back', email: bob });
+      assert.match(theirs.location ?? '', /done=test-stays/);
+      const own = await olive.post(`${pathOf(list)}/try`, { what: 'take-back', email: bob });
+      assert.match(own.location ?? '', /done=test-taken-back/);
     });
 
     it('makes signed links of nobody else', async () => {

@@ -148,6 +148,18 @@ describe('Signing in', function () {
     assert.equal(fieldOf(form, 'next'), wanted);
     assert.equal((await signIn(user.email, goodPassword, { next: wanted })).location, wanted);
     for (const next of [
+      '/console/../l/abc?email=ann@example.com',
+      '/console/../l/abc?email=ann%40example.com',
+      '/console/./profile',
+      '/console/profile/..',
+      '/console/.',
+      '/console//evil.example',
+      '/console/profile//',
+      '/console/%2e%2e/l/abc',
+      '/console/..%2fl/abc',
+      '/console/..\\l',
+      '/console/%5c..%5cl',
+      '/console/.../x',
       ...[
         '//evil.example',
         '/\\evil.example',

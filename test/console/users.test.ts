@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createAccount } from '../../src/core/accounts.js';
 import { createMailer } from '../../src/core/mailers.js';
+import { createLink } from '../../src/core/one-time-links.js';
 import { findUserByEmail, getUser, type User } from '../../src/core/users.js';
 import { goodPassword, pageOf, signInAs, type ConsolePage, type Visitor } from '../support/console.js';
 import { startMailServer } from '../support/mail-server.js';
@@ -114,6 +115,9 @@ describe('People of an account', function () {
     assert.equal((await olive.post(`${base}/${ike.id}/link`, { password: 'no' })).status, 422);
     const second = linkIn(await olive.post(`${base}/${ike.id}/link`, { password }));
     assert.match(second, /\/password\//);
+    for (let i = 0; i < 6; i++) await createLink(service.deps.db, 'password', await userOf(ike.email));
+    const opened = await pageOf(await fetch(`${service.url}${second}`));
+    assert.match(opened.text, /Choose a new password/, 'nobody who asks for mails pushes it out');
     assert.equal((await sendForm(service, second, { password, again: password })).status, 303);
   });
 

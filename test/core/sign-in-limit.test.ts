@@ -104,6 +104,35 @@ describe('The limits of the sign-in', function () {
     );
   });
 
+  it('count a /48 as well, since whoever has one has all of its networks', async () => {
+    const inOne48 = (i: number) => `2001:db8:7:${(((i / 5) | 0) * 256).toString(16)}::${i}`;
+    assert.equal(await passed(100, () => 'ann@example.com', inOne48), 20);
+    assert.equal(await passes('ann@example.com', '2001:db8:8::1'), true, 'from another one');
+    assert.equal(await passed(300, (i) => `user${i}@example.com`, inOne48), 180, 'two hundred in all');
+  });
+
+  it('know a network for thirty days from which that user got in', async () => {
+    const day = 24 * 60 * minute;
+    await forgiveTry(db, 'password', 'Ann@example.com', '2001:db8:7:100::1', noon);
+    const lockedOut = async (now: number) => {
+      for (let i = 0; i < 100; i++) await passes('ann@example.com', `203.0.113.${i}`, now);
+      return !(await passes('ann@example.com', '198.51.100.1', now));
+    };
+    for (const [now, isKnown] of [
+      [noon, true],
+      [noon + 29 * day, true],
+      [noon + 32 * day, false],
+    ] as const) {
+      assert.equal(await lockedOut(now), true);
+      while (await forgetTries(db, now));
+      assert.equal(await passes('ann@example.com', '2001:db8:7:1ff::9', now), isKnown);
+      assert.equal(await passes('ann@example.com', '2001:db8:7:200::1', now), false, 'a neighbour');
+    }
+    assert.equal(await passes('bob@example.com', '2001:db8:7:100::1', noon + 40 * day), true);
+    const known = await db('sign_in_tries').whereBetween('since', [noon + day, noon + 31 * day]);
+    assert.deepEqual(known, [], 'and is forgotten then');
+  });
+
   it('count those that come at once on two nodes, and let no more of them pass', async () => {
     const tries = Array.from({ length: 60 }, (_, i) =>
       passes('ann@example.com', '203.0.113.7', noon, 'password', i % 2 === 0 ? db : another),

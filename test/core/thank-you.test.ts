@@ -172,6 +172,13 @@ describe('A thank-you text', () => {
     }
   });
 
+  it('is read once, however many recipients see it', () => {
+    assert.equal(parseThankYou('# Once\n\nonly'), parseThankYou('# Once\n\nonly'));
+    const first = parseThankYou('the first');
+    for (let i = 0; i < 100; i++) parseThankYou(`another ${i}`);
+    assert.notEqual(parseThankYou('the first'), first, 'what is kept is bounded');
+  });
+
   it('keeps what is nested too deep, moved up, and what is too long, cut off', () => {
     const deep = `${'> '.repeat(20)}bottom`;
     assert.match(JSON.stringify(parseThankYou(deep)), /bottom/);
@@ -208,6 +215,17 @@ describe('The check of a thank-you text', () => {
     ]) {
       assert.equal(validateThankYou(empty), 'empty', JSON.stringify(empty));
     }
+  });
+
+  it('refuses what has too many marks or lines, which a page shows as they are', () => {
+    for (const bomb of ['[', '*a_', '*a**b', 'https://a.b/(', '[a][', '//a.b/']) {
+      const written = bomb.repeat(9990 / bomb.length);
+      assert.equal(validateThankYou(written), 'too-many-marks', bomb);
+      assert.deepEqual(parseThankYou(written).blocks, [paragraph(written)]);
+    }
+    assert.equal(validateThankYou('- a\n'.repeat(1001)), 'too-many-marks');
+    assert.equal(validateThankYou('- [Acme *News*](https://acme.example)\n'.repeat(200)), null);
+    assert.equal(validateThankYou('Bye **now**, [dear](https://acme.example) _you_. '.repeat(20)), null);
   });
 
   it('refuses what is nested deeper than six', () => {

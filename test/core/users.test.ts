@@ -109,6 +109,18 @@ describe('Users', function () {
     }
   });
 
+  it('are not let in by a password alone that was shown as codes were switched on, or the address changed', async () => {
+    const user = await owner();
+    await db('users')
+      .where({ id: user.id })
+      .update({ totp_secret: Buffer.from('sealed') });
+    assert.equal(await db.transaction((trx) => stillStands(trx, user)), false);
+    const now = await getUser(db, user.id);
+    assert.equal(await db.transaction((trx) => stillStands(trx, now)), true);
+    await editUser(db, now, { email: `new.${now.email}` }, { actor });
+    assert.equal(await db.transaction((trx) => stillStands(trx, now)), false);
+  });
+
   it('use a link once, however many come at the same time', async () => {
     const user = await owner(1, false);
     const link = await createLink(db, 'invitation', user);
@@ -129,6 +141,17 @@ describe('Users', function () {
     assert.notEqual(await findLink(db, 'invitation', link), null);
     await editUser(db, user, { email: 'elsewhere@example.com' }, { actor });
     assert.equal(await findLink(db, 'invitation', link), null, 'it was sent to the address of before');
+  });
+
+  it('keep a link that was handed on, however many mails strangers ask for', async () => {
+    const user = await owner();
+    const handedOn = await createLink(db, 'handed-on', user);
+    const mailed = await createLink(db, 'password', user);
+    for (let i = 0; i < 6; i++) await createLink(db, 'password', user);
+    assert.equal(await findLink(db, 'password', mailed), null, 'only the last few of these stand');
+    assert.notEqual(await findLink(db, 'handed-on', handedOn), null);
+    await setPassword(db, user, 'another one, quite as long', { actor });
+    assert.equal(await findLink(db, 'handed-on', handedOn), null);
   });
 
   it('use a recovery code once, however many come at the same time', async () => {

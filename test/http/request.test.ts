@@ -143,6 +143,7 @@ describe('A form in a request', () => {
     assert.equal((await read(type, `a=${'x'.repeat(16 * 1024 - 1)}`)).error, '413 too-large');
     assert.equal((await read(type, 'a=b&'.repeat(50))).form?.length, 50);
     assert.equal((await read(type, 'a=b&'.repeat(51))).error, '400 too-many-fields');
+    assert.equal((await read(type, `a=b${'&'.repeat(500)}c=d`)).form?.length, 2, 'nothing is no field');
     const multipart = `multipart/form-data; boundary=${boundary}`;
     const fields = (count: number) => Array.from({ length: count }, () => ['a', 'b'] as const);
     assert.equal((await read(multipart, multipartOf(fields(50)))).form?.length, 50);

@@ -133,11 +133,13 @@ describe('The keeper', () => {
     const startedAt = Date.now();
     await db.schema.renameTable('lists', 'lists_away');
     await until('it is in trouble', () => keeper.troubledSince() !== null);
+    // A sweep that was under way may have failed as well, once.
+    const failures = () => logged.filter((line) => line.includes('the keeper failed'));
     await until('it has failed twice', () => {
       keeper.wake();
-      return logged.length >= 2;
+      return failures().length >= 2;
     });
-    assert.ok(logged.length <= 1 + (Date.now() - startedAt) / 1000, `${logged.length} warnings`);
+    assert.ok(failures().length <= 1 + (Date.now() - startedAt) / 1000, `${logged.length} warnings`);
     await db.schema.renameTable('lists_away', 'lists');
     await record(5);
     await until('it works again', async () => keeper.troubledSince() === null && (await isNumbered()));

@@ -112,15 +112,22 @@ describe('The views', () => {
     assert.ok(views.length > 5);
     for (const view of views) {
       const source = readFileSync(projectPath('views', view), 'utf8');
-      assert.doesNotMatch(source, /<%-(?! include\('\/[\w/-]+'(?:, \{[^}]*\})?\) %>)/, view);
-      assert.doesNotMatch(source, /<script|<style|\sstyle=|\son[a-z]+=|javascript:|https?:\/\//i, view);
+      assert.doesNotMatch(source, /<%-(?! include\('\/[\w/-]+'(?:, \{(?:(?!%>).)*\})?\) %>)/, view);
+      // The console has one script, a file of ours; and fields that show how an address begins.
+      const allowed = ['<script src="<%= page.scriptHref %>" defer></script>', "placeholder: 'https://'"];
+      const rest = view.startsWith('console/')
+        ? allowed.reduce((text, one) => text.replaceAll(one, ''), source)
+        : source;
+      assert.doesNotMatch(rest, /<script|<style|\sstyle=|\son[a-z]+=|javascript:|https?:\/\//i, view);
     }
   });
 
   it('quote every attribute that holds data', () => {
     for (const view of views) {
       const source = readFileSync(projectPath('views', view), 'utf8');
-      assert.doesNotMatch(source, /=\s*<%=|='[^']*<%=/, view);
+      // A query inside of quotes is none: href="…?beyond=<%= … %>".
+      const quoted = source.replace(/"(?:[^"<]|<(?!%)|<%(?:(?!%>)[^])*%>)*"/g, '""');
+      assert.doesNotMatch(quoted, /=\s*<%=|='[^']*<%=/, view);
     }
   });
 });

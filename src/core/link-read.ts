@@ -1,9 +1,9 @@
-import { isMergeTag, parseAddress } from '../core/address.js';
-import { findList, getListById, type List } from '../core/lists.js';
-import { EVERYTHING } from '../core/opt-outs.js';
-import { findLinkKey, keyOfToken, openToken } from '../core/signed-links.js';
-import { readUrl } from '../core/text.js';
-import { addressFaults } from '../core/row-faults.js';
+import { isMergeTag, parseAddress } from './address.js';
+import { findList, getListById, type List } from './lists.js';
+import { EVERYTHING } from './opt-outs.js';
+import { findLinkKey, keyOfToken, openToken } from './signed-links.js';
+import { readUrl } from './text.js';
+import { addressFaults } from './row-faults.js';
 import type { Db } from '../db/connect.js';
 import { Refused } from '../errors.js';
 
@@ -105,6 +105,16 @@ async function readUnsigned(db: Db, url: URL, id: string, door: string | null): 
     keyNumber: null,
     newestKey: null,
   };
+}
+
+/** Whether the list takes what is done with this link by signed links alone. */
+export function needsSigned({ list, isSigned }: ReadLink): boolean {
+  return list.signedLinksOnly && !isSigned;
+}
+
+/** Whether to open it is to opt out. */
+export function isInstant(link: ReadLink): boolean {
+  return link.door === null && link.address.ok && link.list.directLink === 'instant' && !needsSigned(link);
 }
 
 /** A query's text may have lost its `+`. */

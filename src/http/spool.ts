@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { open, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { HttpError } from '../http/http-error.js';
+import { HttpError } from './http-error.js';
 
 /** A file that nobody else can open, and that is gone once it is closed, whatever becomes of the process. */
 export interface Spool {

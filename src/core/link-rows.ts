@@ -1,4 +1,4 @@
-import { parseAddress } from '../core/address.js';
+import { parseAddress } from './address.js';
 import {
   createCsvReader,
   csvLine,
@@ -9,8 +9,8 @@ import {
   type CsvRecord,
   type Delimiter,
   type Line,
-} from '../core/csv.js';
-import { addressFaults } from '../core/row-faults.js';
+} from './csv.js';
+import { addressFaults } from './row-faults.js';
 import { Refused } from '../errors.js';
 
 export interface RowOptions {
@@ -19,6 +19,8 @@ export interface RowOptions {
   readonly tagColumn: string | null;
   /** The link of an address; `tag` is a cell's text, null where there is no such column. */
   readonly linkOf: (address: string, tag: string | null) => LinkResult;
+  /** A column more, which says why a row has no link: for those whom nobody else can tell. */
+  readonly withProblems?: true;
   /** A line that got no link. */
   readonly onRefused: (line: number, reason: string) => void;
 }
@@ -39,6 +41,7 @@ interface Writer {
 
 const bom = '\u00EF\u00BB\u00BF';
 const linkColumn = 'link';
+const problemColumn = 'link_problem';
 
 /**
  * Gives each row of a CSV (or each line of a text) its link. What comes in goes out as it was, octet by
@@ -87,17 +90,17 @@ function isTextFile(first: string, { column, tagColumn }: RowOptions): boolean {
   return first.includes('@') && !delimiters.some((delimiter) => first.includes(delimiter));
 }
 
-function textWriter({ linkOf, onRefused }: RowOptions): Writer {
+function textWriter({ linkOf, onRefused, withProblems }: RowOptions): Writer {
   let isFirst = true;
   return {
     *take({ number, text }) {
-      if (isFirst) yield `address,${linkColumn}\n`;
+      if (isFirst) yield `address,${linkColumn}${withProblems ? `,${problemColumn}` : ''}\n`;
       isFirst = false;
       const given = text.trim();
       if (given === '') return;
       const result = linkFor(given, null, linkOf);
       if (!result.ok) onRefused(number, result.reason);
-      yield `${csvLine([given], ',')},${result.ok ? result.link : ''}\n`;
+      yield `${csvLine([given], ',')},${endOf(result, ',', withProblems)}\n`;
     },
     finish: () => [],
   };
@@ -118,7 +121,8 @@ function csvWriter(first: string, hasBom: boolean, options: RowOptions): Writer 
       }
       lineEnd = record.end || '\n';
       rowOf = rowWriter(record, delimiter, wanted, options);
-      yield `${hasBom ? bom : ''}${record.raw}${delimiter}${linkColumn}${lineEnd}`;
+      const added = [linkColumn, ...(options.withProblems ? [problemColumn] : [])].join(delimiter);
+      yield `${hasBom ? bom : ''}${record.raw}${delimiter}${added}${lineEnd}`;
     }
   }
   return { take: (line) => rows(reader.take(line)), finish: () => rows(reader.finish()) };
@@ -128,14 +132,14 @@ function rowWriter(
   header: CsvRecord,
   delimiter: Delimiter,
   wanted: string,
-  { tagColumn, linkOf, onRefused }: RowOptions,
+  { tagColumn, linkOf, onRefused, withProblems }: RowOptions,
 ): (record: CsvRecord) => string {
-  if (header.isBroken) throw new Refused('header', 'The first line opens a quote that nothing closes.');
+  if (header.isBroken) throw new Refused('header-quote', 'The first line opens a quote that nothing closes.');
   const width = header.fields.length;
   const place = placeOf(header, wanted, '--column');
   const tagPlace = tagColumn === null ? -1 : placeOf(header, tagColumn, '--tag-column');
   if (header.fields.some((field) => isNamed(field, linkColumn))) {
-    throw new Refused('header', `The file has a column ${linkColumn} already: rename it, or take it out.`);
+    throw new Refused('has-link', `The file has a column ${linkColumn} already: rename it, or take it out.`);
   }
 
   function resultOf({ fields, isBroken }: CsvRecord): LinkResult {
@@ -155,8 +159,16 @@ function rowWriter(
     const isRewritten = isBroken || fields.length > width;
     const whole = isRewritten ? csvLine(fields.slice(0, width), delimiter) : raw;
     const missing = delimiter.repeat(Math.max(0, width - fields.length));
-    return `${whole}${missing}${delimiter}${result.ok ? result.link : ''}`;
+    return `${whole}${missing}${delimiter}${endOf(result, delimiter, withProblems)}`;
   };
+}
+
+/** What a row gets at its end. */
+function endOf(result: LinkResult, delimiter: Delimiter, withProblems = false): string {
+  const cells = [result.ok ? result.link : ''];
+  // All is octets here.
+  if (withProblems) cells.push(result.ok ? '' : Buffer.from(result.reason).toString('latin1'));
+  return csvLine(cells, delimiter);
 }
 
 function placeOf({ raw, fields }: CsvRecord, wanted: string, option: string): number {
@@ -164,20 +176,20 @@ function placeOf({ raw, fields }: CsvRecord, wanted: string, option: string): nu
   const [place, ...others] = places;
   if (others.length > 0) {
     throw new Refused(
-      'header',
+      'columns-twice',
       `The file has several columns ${JSON.stringify(wanted)}: rename all but one.`,
     );
   }
   if (place !== undefined) return place;
   if (delimiters.some((delimiter) => fieldsOf(raw, delimiter).some((field) => field.includes('@')))) {
     throw new Refused(
-      'header',
+      'no-header',
       'The first line holds an address where the names of the columns should stand: put such a line on top.',
     );
   }
   const names = fields.slice(0, 20).map((field) => JSON.stringify(decoded(field).slice(0, 40)));
   throw new Refused(
-    'header',
+    'no-column',
     `The first line names no column ${JSON.stringify(wanted)}, but ${names.join(', ')}: say which with ${option}.`,
   );
 }
