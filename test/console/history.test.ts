@@ -238,7 +238,7 @@ function isSomethingElse(code: string, word: string): boolean {
     new RegExp(`(join|pluck|select|ref|where|orderBy|groupBy)\\([^;]*${quoted.replace('.', '\\.')}`).test(
       code,
     ) ||
-    (table.endsWith('s') && !['tags', 'alerts', 'opt-outs'].includes(table))
+    (table.endsWith('s') && !['tags', 'alerts', 'opt-outs', 'links'].includes(table))
   );
 }
 
