@@ -68,13 +68,16 @@ describe("The console's pages in a browser", function () {
     return needed === '' ? path : `${path}?${needed}`;
   }
 
+  /** Of an admin, where there is no page that is for others alone. */
+  function cookieFor(may: readonly string[]) {
+    const [name = '', value = ''] = (may.includes('admin') ? admin : ofMailer).cookie.split('=');
+    return { name, value, url: service.url };
+  }
+
   for (const route of pages) {
     it(`have no fault that axe can find, light or dark, and fit 320 px: ${route.path}`, async () => {
       await context.clearCookies();
-      const isOutside = route.may === 'anyone';
-      const visitor = isOutside || route.may.includes('admin') ? admin : ofMailer;
-      const [name = '', value = ''] = visitor.cookie.split('=');
-      if (!isOutside) await context.addCookies([{ name, value, url: service.url }]);
+      if (route.may !== 'anyone') await context.addCookies([cookieFor(route.may)]);
       await page.setViewportSize({ width: 320, height: 900 });
       if (route.path.includes('/set-up/')) {
         await page.route('**/set-up/*', (it) => it.fulfill({ body: setUpPage, contentType: 'text/html' }));
@@ -108,8 +111,6 @@ describe("The console's pages in a browser", function () {
     const wrong: string[] = [];
     const strict = await browser.newContext();
     try {
-      const [name = '', value = ''] = admin.cookie.split('=');
-      await strict.addCookies([{ name, value, url: service.url }]);
       const one = await strict.newPage();
       one.on('request', (request) => {
         if (!/^(data|about):/.test(request.url()) && !request.url().startsWith(service.url)) {
@@ -120,7 +121,9 @@ describe("The console's pages in a browser", function () {
       one.on('console', (message) => {
         if (message.type() === 'error') wrong.push(`${one.url()}: ${message.text()}`);
       });
-      for (const route of pages.filter(({ may }) => may !== 'anyone')) {
+      for (const route of pages) {
+        if (route.may === 'anyone') continue;
+        await strict.addCookies([cookieFor(route.may)]);
         await one.goto(`${service.url}${pathOf(route.path)}`);
       }
     } finally {
