@@ -48,15 +48,17 @@ export async function createLink(
     const standing = await trx<LinkRow>('one_time_links')
       .where({ purpose, user_id: user?.id ?? null })
       .orderBy('created_at', 'desc')
-      .offset(mostStanding - 1)
       .limit(100)
-      .select('token_hash');
-    for (const { token_hash } of standing) await trx('one_time_links').where({ token_hash }).delete();
+      .select('token_hash', 'created_at');
+    for (const { token_hash } of standing.slice(mostStanding - 1)) {
+      await trx('one_time_links').where({ token_hash }).delete();
+    }
     await trx('one_time_links').insert({
       token_hash: hashOf(token),
       purpose,
       user_id: user?.id ?? null,
-      created_at: now,
+      // Each is newer than all before it, within one millisecond too: the oldest is the one that goes.
+      created_at: Math.max(now, (standing[0]?.created_at ?? 0) + 1),
       expires_at: now + forMs,
     });
   });

@@ -86,22 +86,23 @@ describe('The opt-outs in the console', () => {
   });
 
   it('are searched, and no address stands in any URL', async () => {
-    await record(['ann@example.com', 'anna@example.org', 'bob@example.com']);
+    // Long names: three letters may stand in any random id.
+    await record(['anastasia@example.com', 'anastasia2@example.org', 'bartholomew@example.com']);
     for (const [address, expected] of [
-      ['ann', ['ann@example.com', 'anna@example.org']],
-      ['ann@example.com', ['ann@example.com']],
-      ['@example.com', ['ann@example.com', 'bob@example.com']],
-      ['*ob@*', ['bob@example.com']],
-      [md5Of('bob@example.com').toString('hex'), ['bob@example.com']],
+      ['anastasia', ['anastasia2@example.org', 'anastasia@example.com']],
+      ['anastasia@example.com', ['anastasia@example.com']],
+      ['@example.com', ['anastasia@example.com', 'bartholomew@example.com']],
+      ['*olomew@*', ['bartholomew@example.com']],
+      [md5Of('bartholomew@example.com').toString('hex'), ['bartholomew@example.com']],
       ['nobody@example.com', []],
     ] as const) {
       const sent = await olive.post(base(), { address });
-      assert.doesNotMatch(String(sent.location), /ann|bob|example/);
+      assert.doesNotMatch(String(sent.location), /anastasia|olomew|example/);
       const page = await olive.get(sent.location ?? '');
       assert.deepEqual(addressesOn(page).toSorted(), [...expected], address);
       if (expected.length === 0) assert.match(page.text, /No opt-out fits this search/);
       for (const [, href = ''] of page.html.matchAll(/href="([^"]*)"/g)) {
-        assert.doesNotMatch(decodeURIComponent(href), /@|bob|ann(?!ot)/i);
+        assert.doesNotMatch(decodeURIComponent(href), /@|olomew|anastasia/i);
       }
     }
   });
@@ -352,7 +353,7 @@ describe('The opt-outs in the console', () => {
     assert.equal(noted.length, 2);
     for (const { actor, details } of noted) {
       assert.equal(actor, `user:${max.user.id}`);
-      assert.doesNotMatch(details, /ann/);
+      assert.doesNotMatch(details, /\bann\b/);
     }
     const gone = { removed_at: Date.now(), feed_number: null };
     await service.deps.db('opt_outs').where({ list_id: list.id }).update(gone);

@@ -177,8 +177,9 @@ describe('The bytes of a person who was erased', function () {
       )
         skipBecause(this, 'this server cannot resize its redo log');
       await db.raw('FLUSH BINARY LOGS');
-      await db.raw('PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY');
-      await until('no log holds them', () => {
+      await until('no log holds them', async () => {
+        // Stops without a word at a log whose transactions are not all on disk yet.
+        await db.raw('PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY');
         const found = foundInFiles(folder, erasedMarks);
         assert.ok(leftInSystem(found) <= erasedMarks.length / 20);
         found.delete('ibdata1');
