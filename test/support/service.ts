@@ -85,11 +85,16 @@ export async function makeMailer(
   return { mailer, key: await rotateAccessKey(deps.db, mailer, { actor, overlapMs: 0 }) };
 }
 
-/** Polls until it is so, for ten seconds at most. */
-export async function until(what: string, isSo: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+/** Polls until it is so, for fifteen seconds at most, which is about hangs and not about speed. */
+export async function until(
+  what: string | (() => string),
+  isSo: () => Promise<boolean> | boolean,
+): Promise<void> {
+  const deadline = Date.now() + 15_000;
   while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error(`it did not come to pass: ${what}`);
+    if (Date.now() > deadline) {
+      throw new Error(`it did not come to pass: ${typeof what === 'string' ? what : what()}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
