@@ -5,7 +5,7 @@ export interface Setting {
   /** `quick` takes seconds, as a part of the suite; `long` is what the figures of docs/reliability.md come from. */
   readonly size: 'quick' | 'long';
   /** Tells the person at the terminal how far it is. */
-  say(text: string): void;
+  readonly say: (text: string) => void;
 }
 
 /** One line of what a proof has seen. */
@@ -39,5 +39,5 @@ export interface Proof {
   readonly engines: readonly Engine[];
   /** Whether it has a quick form, which is a part of the suite. */
   readonly isQuickToo: boolean;
-  prove(setting: Setting): Promise<Finding[]>;
+  readonly prove: (setting: Setting) => Promise<Finding[]>;
 }

@@ -39,7 +39,7 @@ if (unknown !== undefined) {
 if (options.engine !== undefined && options.engine !== 'sqlite' && options.engine !== 'mysql') {
   fail('--engine takes sqlite or mysql');
 }
-const engines: Engine[] = options.engine === undefined ? ['sqlite', 'mysql'] : [options.engine as Engine];
+const engines: Engine[] = options.engine === undefined ? ['sqlite', 'mysql'] : [options.engine];
 const chosen = proofs.filter(
   ({ name, isQuickToo }) => names.includes(name) && (size === 'long' || isQuickToo),
 );
