@@ -1,12 +1,8 @@
 import process from 'node:process';
 import type { Command } from 'commander';
 import type { Account } from '../core/accounts.js';
-import { md5Of } from '../core/address.js';
-import { findErased } from '../core/erased-people.js';
 import { erasePerson, type ErasedFromList } from '../core/erasure.js';
-import { refusalsNaming } from '../core/import-refusals.js';
-import { heldByLists, historyOfPerson, type HeldByList } from '../core/people.js';
-import { heldJson } from '../core/person-held.js';
+import { heldJson, readPerson } from '../core/person-held.js';
 import { addressFaults } from '../core/row-faults.js';
 import { emptyWal, rewriteAddresses } from '../db/remains.js';
 import { Invalid } from '../errors.js';
@@ -15,7 +11,7 @@ import { readAddressLines } from './address-lines.js';
 import { accountId } from './arguments.js';
 import { typedAddress } from './opt-out.js';
 import { counted, print, printJson } from './output.js';
-import { heldText, type Shown } from './person-shown.js';
+import { heldText } from './person-shown.js';
 import { actor, reading, withSession, type Session } from './session.js';
 
 interface PersonOptions {
@@ -66,9 +62,9 @@ Examples:
     .action((addressText: string, options: PersonOptions) =>
       withSession(async (session) => {
         const { account, normalised } = await whoIsMeant(session, addressText, options);
-        const shown = await readPerson(session, account, normalised);
-        if (options.json) printJson(await reading(session, (db) => heldJson(db, shown)));
-        else print(await heldText(session, shown));
+        const held = await reading(session, (db) => readPerson(db, account.id, normalised));
+        if (options.json) printJson(await reading(session, (db) => heldJson(db, held)));
+        else print(await heldText(session, { account, ...held }));
       }),
     );
 }
@@ -159,26 +155,13 @@ async function addressFromInput(): Promise<string> {
   return only;
 }
 
-async function readPerson({ config, db }: Session, account: Account, normalised: string): Promise<Shown> {
-  const read = <T>(work: (on: typeof db) => Promise<T>) => reading({ config, db }, work);
-  const held: HeldByList[] = [];
-  for await (const one of heldByLists(db, account.id, normalised)) held.push(one);
-  const key = md5Of(normalised);
-  const erased = await read((on) => findErased(on, account.id, [key]));
-  const history = await read((on) => historyOfPerson(on, account.id, normalised));
-  let refusedRows = 0;
-  for await (const rows of refusalsNaming(db, account.id, normalised)) refusedRows += rows.length;
-  const erasedAt = erased.get(key.toString('hex'))?.at ?? null;
-  return { account, accountId: account.id, normalised, held, history, refusedRows, erasedAt };
-}
-
 async function tellWhatWouldGo(
   session: Session,
   account: Account,
   normalised: string,
   { json }: EraseOptions,
 ): Promise<void> {
-  const { held } = await readPerson(session, account, normalised);
+  const { held } = await reading(session, (db) => readPerson(db, account.id, normalised));
   const lists = held.map(({ list, rows }) => ({ list, optOuts: rows.length }));
   if (json) return printJson({ account: account.id, erased: false, lists: lists.map(erasedJson) });
   for (const { list, optOuts } of lists) {

@@ -1,27 +1,24 @@
 import { Option, type Command } from 'commander';
-import { switchOffCodes } from '../core/one-time-codes.js';
 import { endUser, reviveUser } from '../core/user-ends.js';
 import {
   createUser,
-  findUserByEmail,
   getUser,
   listAdmins,
   roles,
   usersOfAccount,
   type Role,
-  type User,
   type UserPlace,
 } from '../core/users.js';
 import type { Db } from '../db/connect.js';
-import { Invalid, NotFound, Refused } from '../errors.js';
+import { Invalid, Refused } from '../errors.js';
 import { chosenAccount } from './account.js';
 import { accountId, chosenMailer } from './arguments.js';
 import { baseUrlOf } from './list-links.js';
 import { print, printJson, table, timeOf, yesOrNo } from './output.js';
 import { actor, changing, reading, withSession } from './session.js';
+import { chosenUser, onUser } from './user-chosen.js';
 import { linkFor, printLinked, shown, stateOf } from './user-shown.js';
-
-const userArgument = 'the id of the user, or the address that it signs in with';
+import { addCodesOff, addEmail } from './user-sign-in.js';
 
 interface CreateOptions {
   readonly role: Role;
@@ -35,7 +32,7 @@ interface CreateOptions {
 export function addUserCommands(program: Command): void {
   const user = program
     .command('user')
-    .summary('people who sign in to the console: create, list, link, end, revive, codes-off')
+    .summary('people who sign in to the console: create, list, link, email, end, revive, codes-off')
     .description(
       'Users: people who sign in to the console. An admin runs the installation, an owner all lists of one ' +
         'account, a mailer looks at the lists that are granted to one mailer.',
@@ -43,6 +40,7 @@ export function addUserCommands(program: Command): void {
   addCreate(user);
   addList(user);
   addLink(user);
+  addEmail(user);
   addEnd(user);
   addRevive(user);
   addCodesOff(user);
@@ -176,43 +174,4 @@ function addRevive(user: Command): void {
         printLinked(revived, link, options, `User ${revived.id}, ${revived.name}, is invited again.`);
       }),
     );
-}
-
-function addCodesOff(user: Command): void {
-  onUser(user, 'codes-off', 'ask somebody for one-time codes no more')
-    .description(
-      'Switches the one-time codes of a user off, for whoever has lost both the telephone and the recovery ' +
-        'codes. Be sure who asks.',
-    )
-    .action((text: string, options: { json?: true }) =>
-      withSession(async (session) => {
-        const changed = await changing(session, async (db) => {
-          const one = await chosenUser(db, text);
-          await switchOffCodes(db, one, { actor });
-          return getUser(db, one.id);
-        });
-        if (options.json) printJson(shown(changed));
-        else print(`User ${changed.id}, ${changed.name}, is asked for no codes any more.`);
-      }),
-    );
-}
-
-function onUser(user: Command, name: string, summary: string): Command {
-  return user
-    .command(name)
-    .summary(summary)
-    .argument('<user>', userArgument)
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      `\nExamples:\n  $ signoff user ${name} 3\n  $ signoff user ${name} olive@example.com`,
-    );
-}
-
-/** @throws NotFound */
-async function chosenUser(db: Db, text: string): Promise<User> {
-  if (/^[1-9]\d{0,8}$/.test(text)) return getUser(db, Number(text));
-  const found = await findUserByEmail(db, text);
-  if (found === null) throw new NotFound('There is no such user (signoff user list).');
-  return found;
 }

@@ -17,7 +17,7 @@ import { sessionTokenOf } from '../http/session-cookie.js';
 import { formatsFor } from './formats.js';
 import { frameOf } from './frame.js';
 import { formErrorOf, problemPage } from './problems.js';
-import type { Answer, AnyVisit, FormError, May, Screen } from './screen.js';
+import type { Answer, AnyVisit, FormError, May, PageAnswer, Screen } from './screen.js';
 import { chooseConsoleLanguage, consoleTexts } from './texts.js';
 
 /** What a page of the console may load and do: nothing but what is ours. */
@@ -58,10 +58,12 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
     // http, say nothing else of where a form came from.
     res.setHeader('Referrer-Policy', 'same-origin');
     let visit: (AnyVisit & { account?: Account; list?: List }) | null = null;
+    let found: { session: Session; user: User } | null = null;
     let formToken: string | null = null;
+    let reached: AnyVisit | null = null;
     try {
       const token = sessionTokenOf(req, deps.baseUrl);
-      const found = token === null ? null : await findSession(deps.db, token);
+      found = token === null ? null : await findSession(deps.db, token);
       formToken = found === null || token === null ? null : formTokenOf(token);
       visit = visitOf(deps, req, res, found);
       await answer(visit, found);
@@ -71,7 +73,7 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
       else {
         const page = problemPage(deps, visit, error);
         closeUnread(req, res, page.status ?? 500);
-        send(visit, page, null);
+        send((reached as AnyVisit | null) ?? (await withNavigation(visit, found, page)), page, null);
       }
     }
     deps.metrics.answered('console', res.statusCode, startedAt);
@@ -94,6 +96,7 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
         }
       }
       const whole = await reach(visit, found);
+      reached = whole;
       if (isShow) return send(whole, (await screen.show?.(whole, null)) ?? null, null);
       if (!isAct) throw new HttpError(405, 'method', 'This page is not opened like that.', allow);
       await act(whole, found !== null);
@@ -118,6 +121,18 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
         ...(account === undefined ? {} : { account }),
         ...(list === undefined ? {} : { list }),
       } as AnyVisit;
+    }
+
+    /** Of what the path names, else of the own account; a fault of ours is told without asking for more. */
+    async function withNavigation(
+      visit: AnyVisit,
+      found: { session: Session; user: User } | null,
+      { status = 500 }: PageAnswer,
+    ): Promise<AnyVisit> {
+      if (status >= 500) return visit;
+      return reach(visit, found)
+        .catch(() => reach({ ...visit, params: {} }, found))
+        .catch(() => visit);
     }
 
     async function act(visit: AnyVisit, isSignedIn: boolean): Promise<void> {

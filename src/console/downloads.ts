@@ -1,8 +1,8 @@
 import { readAccessLog, type Access, type AccessPage, type AccessScope } from '../core/access-log.js';
-import { listTitlesOf } from '../core/list-titles.js';
-import { grantedLists, mailersOfAccount, type Mailer } from '../core/mailers.js';
+import { listTitlesOf, type ListTitle } from '../core/list-titles.js';
+import { mailersOfAccount, type Mailer } from '../core/mailers.js';
 import { namesOf } from '../core/names-of.js';
-import { mailerFor, ownMailer } from '../core/user-rights.js';
+import { idsInReach, mailerFor, ownMailer } from '../core/user-rights.js';
 import { surfaces } from '../surfaces.js';
 import { actorsShown } from './actors.js';
 import { idOf } from './door.js';
@@ -61,15 +61,8 @@ export const mailerDownloads: Screen<AccountVisit> = {
     const mailer = await mailerOf(visit);
     const found = await readPage(visit, mailerScope(mailer));
     const path = `${baseOf(mailer)}/downloads`;
-    const granted = await listTitlesOf(
-      visit.deps.db,
-      visit.account.id,
-      await grantedLists(visit.deps.db, mailer),
-    );
     return page(visit.t('downloads.mailerTitle', { name: mailer.name }), {
       ...(await pageData(visit, found, path, {})),
-      // What is granted no more, a mailer's user can open no more.
-      reachable: new Set([...granted.values()].map(({ publicId }) => `/console/lists/${publicId}`)),
       ...{ isOfMailer: true, mailers: null, mailer, mailerBase: baseOf(mailer) },
     });
   },
@@ -92,12 +85,11 @@ export function mailerScope({ id, accountId }: Mailer): AccessScope {
 
 /** The lines in words: names of mailers, lists and keys are looked up for all of them at once. */
 export async function accessShown(visit: AccountVisit, entries: readonly Access[]): Promise<AccessShown[]> {
-  const { deps, t, account, now } = visit;
-  const lists = await listTitlesOf(
-    deps.db,
-    account.id,
-    entries.map(({ listId }) => listId),
-  );
+  const { deps, t, user, account, now } = visit;
+  const ids = entries.map(({ listId }) => listId);
+  const lists = await listTitlesOf(deps.db, account.id, ids);
+  // What is granted to a mailer no more, its users open no more: nor is a name that it was given since theirs.
+  const reach = await idsInReach(deps.db, user, ids);
   const mailers = await namesOf(
     deps.db,
     'mailers',
@@ -109,10 +101,7 @@ export async function accessShown(visit: AccountVisit, entries: readonly Access[
   );
   return entries.map((one) => {
     const list = lists.get(one.listId);
-    const common = {
-      ...{ at: one.at, entries: one.entries, list: list?.internalName ?? '' },
-      listHref: list === undefined ? null : `/console/lists/${list.publicId}`,
-    };
+    const common = { at: one.at, entries: one.entries, ...listShown(t, list, reach) };
     if (one.kind === 'mailer') {
       const { extent, format, ip, ending, mailerId } = one;
       return {
@@ -147,6 +136,17 @@ export async function accessShown(visit: AccountVisit, entries: readonly Access[
       outcome: 'begun',
     };
   });
+}
+
+function listShown(
+  t: AccountVisit['t'],
+  list: ListTitle | undefined,
+  reach: ReadonlySet<number>,
+): Pick<AccessShown, 'list' | 'listHref'> {
+  if (list === undefined) return { list: '', listHref: null };
+  const { id, publicId, internalName } = list;
+  if (!reach.has(id)) return { list: t('downloads.notGranted', { id: publicId }), listHref: null };
+  return { list: internalName, listHref: `/console/lists/${publicId}` };
 }
 
 /** Formats that only programs know are told by their codes. */

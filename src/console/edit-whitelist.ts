@@ -49,7 +49,7 @@ export function readWhitelist(visit: ListVisit, text: string, standing: string):
       .flatMap(({ network, faults }) => (faults.some((one) => one.problem === problem) ? [network] : []))
       .join(' ');
   return {
-    entries: shown.map((entry) => inWords(visit, entry)),
+    entries: inWords(visit, shown),
     more: read.length - shown.length,
     faults: [],
     wide: needed('too-wide'),
@@ -109,9 +109,14 @@ function readEntry(entry: string, before: ReadonlySet<string>): FoundEntry {
   return { entry, network, faults: network !== '' && before.has(network) ? [] : faults };
 }
 
-function inWords(visit: ListVisit, { entry, network, faults }: FoundEntry): ReadEntry {
-  const read = parseIpWhitelist(network, { confirmWide: true, confirmPrivate: true });
-  const size = read.ok ? explainNetworks(visit, read.networks)[0]?.size : undefined;
-  const text = network === '' ? entry.slice(0, 100) : network;
-  return { text, size: size ?? null, faults: faults.map((fault) => faultText(visit, fault)) };
+function inWords(visit: ListVisit, shown: readonly FoundEntry[]): ReadEntry[] {
+  const networks = shown.map(({ network }) => network).join(' ');
+  const read = parseIpWhitelist(networks, { confirmWide: true, confirmPrivate: true });
+  const explained = read.ok ? explainNetworks(visit, read.networks) : [];
+  const sizes = new Map(explained.map(({ text, size }) => [text, size]));
+  return shown.map(({ entry, network, faults }) => ({
+    text: network === '' ? entry.slice(0, 100) : network,
+    size: sizes.get(network) ?? null,
+    faults: faults.map((fault) => faultText(visit, fault)),
+  }));
 }

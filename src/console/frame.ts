@@ -15,6 +15,13 @@ interface Entry {
 const owners: readonly Role[] = ['admin', 'owner'];
 const all: readonly Role[] = ['admin', 'owner', 'mailer'];
 
+/** Of the installation, beside the pages that belong to no account. */
+const installationEntries: readonly Entry[] = [
+  { key: 'accounts', path: '/accounts', may: ['admin'] },
+  { key: 'admins', path: '/admins', may: ['admin'] },
+  { key: 'history', path: '/history', may: ['admin'] },
+];
+
 /** Of an account, beside every page of it. */
 const accountEntries: readonly Entry[] = [
   { key: 'lists', path: '/lists', may: all },
@@ -76,10 +83,14 @@ export function frameOf(
     accountBase,
     list: list ?? null,
     listBase,
-    nav: entriesOf(accountEntries, accountBase).map((entry) =>
+    nav: (accountBase === null
+      ? entriesOf(installationEntries, '/console')
+      : entriesOf(accountEntries, accountBase)
+    ).map((entry) =>
       // Whoever is on a list's page is among the lists.
       list !== undefined && entry.href === `${accountBase}/lists` ? { ...entry, isCurrent: true } : entry,
     ),
+    navName: t(`nav.${accountBase === null ? 'installation' : 'account'}`),
     tabs: entriesOf(listEntries, listBase),
     csrf: formToken,
     done: hasConsoleText(`done.${done}`) ? t(`done.${done}`) : null,

@@ -44,6 +44,7 @@ export const actionGroups = {
   people: [
     'user.created',
     'user.edited',
+    'user.email-asked',
     'user.ended',
     'user.revived',
     'user.link-made',
@@ -54,6 +55,7 @@ export const actionGroups = {
     'user.codes-off',
     'user.recovery-codes-made',
     'user.recovery-code-used',
+    'user.wrong-codes',
   ],
   account: ['account.created', 'account.edited'],
 } as const satisfies Record<string, readonly string[]>;

@@ -86,6 +86,7 @@ const told: Record<string, (words: Words, value: unknown, action: string) => str
   opt_outs: counted('history.detail.optOuts'),
   rows: counted('history.detail.rows'),
   entries: counted('history.detail.rows'),
+  not_expressed: counted('history.detail.notExpressed'),
   recorded: counted('history.detail.recorded'),
   refused: (words, value) => (value === 0 ? null : counted('history.detail.refused')(words, value)),
   is_whole: ({ t }, value) => (value === false ? t('history.detail.notWhole') : null),

@@ -1,6 +1,5 @@
 import { tagThatCounts } from '../core/asked-tag.js';
 import { byConsole, logDownload } from '../core/downloads.js';
-import { readEntries } from '../core/entries.js';
 import { fileTypes } from '../core/entry-lines.js';
 import { formats } from '../core/entry-texts.js';
 import { getFeed } from '../core/feed.js';
@@ -11,7 +10,7 @@ import { refuseWhileRestoring } from '../core/removals-under-way.js';
 import { ownMailer } from '../core/user-rights.js';
 import { Invalid, NotFound, Unavailable } from '../errors.js';
 import { downloadHeaders } from '../http/door-answers.js';
-import { sendListFile } from '../http/list-file.js';
+import { sendListFile, wholeList } from '../http/list-file.js';
 import { NOT_KEPT } from '../http/respond.js';
 import { view, type ListVisit, type Screen } from './screen.js';
 
@@ -84,7 +83,7 @@ async function send(visit: ListVisit, mailer: Mailer, { format, fileType, ...ask
   });
   res.writeHead(200, { ...NOT_KEPT, ...downloadHeaders(list, { format, fileType, isGzipFile: false }) });
   await sendListFile(deps, req, res, {
-    slices: readEntries(db, listIds, { tag, at: Date.now() }),
+    slices: wholeList(deps, listIds, { format, tag, at: Date.now() }),
     ...{ format, fileType, isGzip: false, isOfTag: tag !== undefined },
     fetch: {
       ...{ ...by, downloadId, listIds, markedAt: mark.number },

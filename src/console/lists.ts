@@ -6,6 +6,7 @@ import {
   type ListRow,
   type RowsAsked,
 } from '../core/list-rows.js';
+import { overviewOf, waitingOf, type ComplianceOverview } from '../core/compliance-overviews.js';
 import { createList } from '../core/lists.js';
 import { sumsOfLists } from '../core/opt-out-figures.js';
 import { ownMailer } from '../core/user-rights.js';
@@ -36,6 +37,14 @@ export const lists: Screen<AccountVisit> = {
     const sums = await sumsOfLists(db, ids, formats.zone, now);
     const totals = await totalsOfLists(db, ids);
     const downloads = await lastDownloadsOf(db, ids, mailer?.id ?? null);
+    const mailerIds = mailer === null ? {} : { mailerIds: [mailer.id] };
+    const waiting = await waitingOf(db, account, { listIds: ids, ...mailerIds, isOverdueOnly: true }, now);
+    const clockOf = (id: number) =>
+      overviewOf(
+        // The worst of its mailers, each of which has its own time.
+        waiting.filter(({ listId }) => listId === id),
+        { zone: formats.zone, now },
+      );
     const hasOwnWhitelist = mailer !== null && mailer.ipWhitelist.length > 0;
     return page(t('lists.title'), {
       rows: rows.map((row) => ({
@@ -43,7 +52,7 @@ export const lists: Screen<AccountVisit> = {
         sums: sums.get(row.id),
         total: totals.get(row.id) ?? 0,
         download: downloads.get(row.id) ?? null,
-        badges: badgesOf(row, account.globalListId, hasOwnWhitelist),
+        badges: [...badgesOf(row, account.globalListId, hasOwnWhitelist), ...lateness(clockOf(row.id))],
       })),
       counts,
       search,
@@ -112,7 +121,7 @@ function linkTo(to: {
 
 interface Badge {
   readonly key: string;
-  readonly kind: '' | 'good' | 'warn';
+  readonly kind: '' | 'good' | 'warn' | 'bad';
 }
 
 function badgesOf(row: ListRow, globalListId: number | null, hasOwnWhitelist: boolean): Badge[] {
@@ -124,4 +133,11 @@ function badgesOf(row: ListRow, globalListId: number | null, hasOwnWhitelist: bo
   else if (row.isClosed) badges.push({ key: 'closed', kind: '' });
   if (!isShut && isOpenToNobody) badges.push({ key: 'noWhitelist', kind: 'warn' });
   return badges;
+}
+
+/** A badge where a limit of the compliance clock nears or is passed. */
+function lateness({ state, isUnlawful }: ComplianceOverview): Badge[] {
+  if (isUnlawful) return [{ key: 'unlawful', kind: 'bad' }];
+  if (state === 'late') return [{ key: 'late', kind: 'bad' }];
+  return state === 'due-soon' ? [{ key: 'dueSoon', kind: 'warn' }] : [];
 }

@@ -1,5 +1,6 @@
 import { accessKeysOf } from '../core/access-keys.js';
 import { lastDownloadAt } from '../core/access-log.js';
+import { overviewOf, waitingOf } from '../core/compliance-overviews.js';
 import { listTitlesOf } from '../core/list-titles.js';
 import { grantedLists, type Mailer } from '../core/mailers.js';
 import { mailerFor } from '../core/user-rights.js';
@@ -14,15 +15,21 @@ const listsShown = 200;
 /** All about one mailer, with links to where it is changed. A user of the mailer sees it without its settings. */
 export const mailer: Screen<AccountVisit> = {
   async show(visit) {
-    const { deps, account } = visit;
+    const { deps, account, formats, now } = visit;
     const one = await mailerOf(visit);
     const granted = await grantedLists(deps.db, one);
     const titles = await listTitlesOf(deps.db, account.id, granted.slice(0, listsShown));
+    const waiting = await waitingOf(deps.db, account, { mailerIds: [one.id] }, now);
+    const clockOf = (those: typeof waiting) => overviewOf(those, { zone: formats.zone, now });
     return page(one.name, {
       mailer: one,
       mailerBase: baseOf(one),
       keys: await accessKeysOf(deps.db, one),
-      lists: [...titles.values()],
+      lists: [...titles.values()].map((list) => ({
+        ...list,
+        clock: clockOf(waiting.filter(({ listId }) => listId === list.id)),
+      })),
+      clock: clockOf(waiting),
       listsBeyond: Math.max(0, granted.length - listsShown),
       networks: explainNetworks(visit, one.ipWhitelist),
       lastDownloadAt: await lastDownloadAt(deps.db, one.id),

@@ -1,3 +1,4 @@
+import { overviewOf, waitingOf } from '../core/compliance-overviews.js';
 import { mailerOverviews } from '../core/mailer-overviews.js';
 import { createMailer, mailersOfAccount } from '../core/mailers.js';
 import { changing } from './changing.js';
@@ -11,14 +12,24 @@ const mailersAPage = 50;
 
 /** The mailers of an account, a row each; a user of a mailer is led to its own. */
 export const mailers: Screen<AccountVisit> = {
-  async show({ deps, t, user, account, query }) {
+  async show({ deps, t, user, account, query, formats, now }) {
     if (user.mailerId !== null)
       return { redirect: `/console/accounts/${account.id}/mailers/${user.mailerId}` };
     const found = await mailersOfAccount(deps.db, account.id, {
       ...{ beyond: beyondIn(query), limit: mailersAPage + 1 },
     });
     const { shown, next } = pageOf(found, mailersAPage);
-    return page(t('mailers.title'), { rows: await mailerOverviews(deps.db, shown), next });
+    const overviews = await mailerOverviews(deps.db, shown);
+    const waiting = await waitingOf(deps.db, account, { mailerIds: shown.map(({ id }) => id) }, now);
+    const clockOf = (id: number) =>
+      overviewOf(
+        waiting.filter(({ mailerId }) => mailerId === id),
+        { zone: formats.zone, now },
+      );
+    return page(t('mailers.title'), {
+      rows: overviews.map((one) => ({ ...one, clock: clockOf(one.mailer.id) })),
+      next,
+    });
   },
 };
 

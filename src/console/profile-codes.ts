@@ -1,11 +1,11 @@
 import QRCode from 'qrcode';
 import { newSecret, secretOf, switchOffCodes, switchOnCodes, takeCode } from '../core/one-time-codes.js';
 import { countRecoveryCodes, createRecoveryCodes } from '../core/recovery-codes.js';
-import { countTry, forgiveTry } from '../core/sign-in-limit.js';
 import { noteOfUser } from '../core/users.js';
 import type { Db } from '../db/connect.js';
 import { Invalid, Refused } from '../errors.js';
 import { changing } from './changing.js';
+import { withCode } from './code-tries.js';
 import { endOthers } from './profile-sessions.js';
 import { checkReEnteredPassword } from './re-entered.js';
 import { view, type Screen, type UserVisit } from './screen.js';
@@ -72,17 +72,16 @@ export const profileRecovery: Screen<UserVisit> = {
 };
 
 async function withPasswordAndCode<T>(visit: UserVisit, work: (trx: Db) => Promise<T>): Promise<T> {
-  const { deps, form, user, ip } = visit;
+  const { deps, form, user } = visit;
   await checkReEnteredPassword(visit);
   const code = form?.get('code') ?? '';
   if (code.trim() === '') throw new Invalid('code', 'missing', 'code must not be empty');
-  await countTry(deps.db, 'code', user.email, ip);
-  const done = await changing(deps, async (trx) => {
-    await takeCode(trx, deps.secret, user, code);
-    return work(trx);
-  });
-  await forgiveTry(deps.db, 'code', user.email, ip);
-  return done;
+  return withCode(visit, user, () =>
+    changing(deps, async (trx) => {
+      await takeCode(trx, deps.secret, user, code);
+      return work(trx);
+    }),
+  );
 }
 
 /** A QR code as one path of an SVG: a stroke for each row's dark runs. */

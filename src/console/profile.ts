@@ -1,19 +1,17 @@
+import { waitingEmail } from '../core/email-changes.js';
 import { countRecoveryCodes } from '../core/recovery-codes.js';
 import { sessionsOf } from '../core/sessions.js';
-import { countTry } from '../core/sign-in-limit.js';
 import { stillStands, storePassword } from '../core/user-passwords.js';
 import { consoleLanguages, editUser } from '../core/users.js';
 import { Refused } from '../errors.js';
 import { changing } from './changing.js';
-import { endOthers } from './profile-sessions.js';
 import { checkReEnteredPassword } from './re-entered.js';
 import { view, type Screen, type UserVisit } from './screen.js';
 import { chosenPassword } from './set-up.js';
 import { startSession } from './sign-in.js';
-import { queueEmailChanged, queuePasswordChanged } from './user-mails.js';
+import { queueNotice } from './user-mails.js';
 
 const page = view('console/profile.ejs');
-const emailPage = view('console/profile-email.ejs');
 const passwordPage = view('console/profile-password.ejs');
 
 /** What a user sets for itself. */
@@ -26,6 +24,7 @@ export const profile: Screen<UserVisit> = {
       ],
       sessions: (await sessionsOf(deps.db, user)).length,
       recoveryCodes: await countRecoveryCodes(deps.db, user),
+      waitingEmail: await waitingEmail(deps.db, user),
     });
   },
   async act({ deps, form, user, actor }) {
@@ -33,23 +32,6 @@ export const profile: Screen<UserVisit> = {
     const language = form?.get('language') || null;
     await changing(deps, (trx) => editUser(trx, user, { name, language }, { actor }));
     return { redirect: '/console/profile', done: 'saved' };
-  },
-};
-
-/** Another address to sign in with: wherever else the user is signed in, that is over. */
-export const profileEmail: Screen<UserVisit> = {
-  show: ({ t }) => Promise.resolve(emailPage(t('profile.email.title'))),
-  async act(visit) {
-    const { deps, form, user, actor, language, ip } = visit;
-    await checkReEnteredPassword(visit);
-    await countTry(deps.db, 'invitation', user.email, ip);
-    await changing(deps, async (trx) => {
-      const edited = await editUser(trx, user, { email: form?.get('email') ?? '' }, { actor });
-      if (edited.email === user.email) return;
-      await endOthers(trx, visit);
-      await queueEmailChanged(trx, deps, user, language);
-    });
-    return { redirect: '/console/profile', done: 'email-changed' };
   },
 };
 
@@ -64,7 +46,7 @@ export const profilePassword: Screen<UserVisit> = {
       if (!(await stillStands(trx, user))) {
         throw new Refused('changed-meanwhile', 'Your password was changed meanwhile. Sign in again.');
       }
-      await queuePasswordChanged(trx, deps, user, language);
+      await queueNotice(trx, deps, user, 'password-changed', language);
       return storePassword(trx, user, passwordHash, { actor });
     });
     return { redirect: '/console/profile', done: 'password-changed' };

@@ -30,7 +30,8 @@ import { mailers, newMailer } from './mailers.js';
 import { preview } from './preview.js';
 import { profileCodes, profileCodesOff, profileRecovery } from './profile-codes.js';
 import { endAllOtherSessions, endOneSession, profileSessions } from './profile-sessions.js';
-import { profile, profileEmail, profilePassword } from './profile.js';
+import { confirmedEmail, profileEmail } from './profile-email.js';
+import { profile, profilePassword } from './profile.js';
 import { erasePersonOf } from './opt-out-erase.js';
 import { optOut } from './opt-out.js';
 import { downloadOptOuts } from './opt-outs-download.js';
@@ -46,7 +47,16 @@ import { clearedZipPassword, settings, zipSettings } from './settings.js';
 import { invitation, newPassword, setUp } from './set-up.js';
 import { service, serviceTry } from './service.js';
 import { signIn, signInCode, signOut } from './sign-in.js';
-import { adminEnd, adminLink, adminRevive, userEnd, userLink, userRevive } from './user-changes.js';
+import {
+  adminCodesOff,
+  adminEnd,
+  adminLink,
+  adminRevive,
+  userCodesOff,
+  userEnd,
+  userLink,
+  userRevive,
+} from './user-changes.js';
 import { admins as allAdmins, newAdmin, newUser, users } from './users.js';
 
 const admins = ['admin'] as const;
@@ -72,12 +82,14 @@ export const routes: readonly Route[] = [
   forUser('/admins', admins, allAdmins),
   forUser('/admins/new', admins, newAdmin),
   forUser('/admins/:admin/link', admins, adminLink),
+  forUser('/admins/:admin/codes-off', admins, adminCodesOff),
   forUser('/admins/:admin/end', admins, adminEnd),
   forUser('/admins/:admin/revive', admins, adminRevive),
 
   // A user's own settings
   forUser('/profile', everyUser, profile),
   forUser('/profile/email', everyUser, profileEmail),
+  forUser('/profile/email/:token', everyUser, confirmedEmail),
   forUser('/profile/password', everyUser, profilePassword),
   forUser('/profile/codes', everyUser, profileCodes),
   forUser('/profile/codes/off', everyUser, profileCodesOff),
@@ -90,6 +102,7 @@ export const routes: readonly Route[] = [
   forAccount('/users', owners, users),
   forAccount('/users/new', owners, newUser),
   forAccount('/users/:user/link', owners, userLink),
+  forAccount('/users/:user/codes-off', owners, userCodesOff),
   forAccount('/users/:user/end', owners, userEnd),
   forAccount('/users/:user/revive', owners, userRevive),
 

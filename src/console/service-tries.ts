@@ -10,6 +10,7 @@ import { checkDownloads, checkFormat, checkPixel, checkSigned } from '../core/li
 import { refuseWhileRestoring } from '../core/removals-under-way.js';
 import { scrub, type Scrubbed } from '../core/scrub.js';
 import { EVERYTHING } from '../core/opt-outs.js';
+import { countTry } from '../core/sign-in-limit.js';
 import { mintToken, newestLinkKey } from '../core/signed-links.js';
 import { recordTest, type TestOptOut } from '../core/test-opt-outs.js';
 import { ownMailer } from '../core/user-rights.js';
@@ -47,10 +48,12 @@ const mostSlices = 50;
  * and gives the answer that the mailer would get. Opt-outs are tests (core/test-opt-outs.ts).
  *
  * @throws Invalid for the field `email`.
+ * @throws TooMany
  */
 export async function tryDoor(visit: ListVisit, what: Try): Promise<Tried> {
-  const { deps, list, actor, form } = visit;
+  const { deps, list, actor, form, ip } = visit;
   const address = testAddress(form);
+  await countTry(deps.db, 'test', actor, ip);
   await noteChange(deps.db, {
     ...{ accountId: list.accountId, listId: list.id, actor, action: 'list.tried', details: { what } },
     subject: what === 'download' ? null : md5Of(address.normalised),

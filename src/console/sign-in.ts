@@ -12,6 +12,7 @@ import { HttpError } from '../http/http-error.js';
 import { setSessionCookie } from '../http/session-cookie.js';
 import { brake } from './brake.js';
 import { changing } from './changing.js';
+import { withCode } from './code-tries.js';
 import { view, type Answer, type AnyVisit, type Screen } from './screen.js';
 
 const page = view('console/sign-in.ejs');
@@ -70,14 +71,13 @@ export const signInCode: Screen<AnyVisit> = {
     if (user === null) throw stepOver();
     const code = form?.get('code') ?? '';
     if (code.trim() === '') throw new Invalid('code', 'missing', 'code must not be empty');
-    await countTry(deps.db, 'code', user.email, ip);
-    const answer = await signedIn(visit, nextOf(form), async (trx) => {
+    const admit = async (trx: Db) => {
       if (!(await useLink(trx, 'code', token)) || !(await stillStands(trx, user))) throw stepOver();
       // With a wrong code all of this is rolled back: the step goes on.
       await takeCode(trx, deps.secret, user, code);
       return user;
-    });
-    await forgiveTry(deps.db, 'code', user.email, ip);
+    };
+    const answer = await withCode(visit, user, () => signedIn(visit, nextOf(form), admit));
     await forgiveTry(deps.db, 'password', user.email, ip);
     return answer;
   },

@@ -1,4 +1,5 @@
 import { createLink, linkLifetimes } from '../core/one-time-links.js';
+import { takeCodesOff } from '../core/one-time-codes.js';
 import { countTry } from '../core/sign-in-limit.js';
 import { endUser, reviveUser } from '../core/user-ends.js';
 import { noteOfUser, type User } from '../core/users.js';
@@ -8,13 +9,13 @@ import { changing } from './changing.js';
 import { ofAccount, ofInstallation, type People } from './people.js';
 import { checkReEnteredPassword } from './re-entered.js';
 import { view, type Screen, type UserVisit } from './screen.js';
-import { queueLink } from './user-mails.js';
+import { queueLink, queueNotice } from './user-mails.js';
 import { linkShown } from './users.js';
 
 const page = view('console/user-change.ejs');
 
 /** What is done with somebody: each a page of its own, which asks for the password. */
-type Change = 'link' | 'end' | 'revive';
+type Change = 'link' | 'codes-off' | 'end' | 'revive';
 
 /**
  * A new link, for somebody whose invitation has run out, or who has forgotten the password where no mail is sent.
@@ -22,6 +23,10 @@ type Change = 'link' | 'end' | 'revive';
  */
 export const userLink = linkScreen(ofAccount);
 export const adminLink = linkScreen(ofInstallation);
+
+/** For somebody whose telephone is lost: those alone may do so who may end and revive the user as well. */
+export const userCodesOff = codesOffScreen(ofAccount);
+export const adminCodesOff = codesOffScreen(ofInstallation);
 
 export const userEnd = endScreen(ofAccount);
 export const adminEnd = endScreen(ofInstallation);
@@ -57,12 +62,28 @@ function linkScreen<V extends UserVisit>(people: People<V>): Screen<V> {
   });
 }
 
-function endScreen<V extends UserVisit>(people: People<V>): Screen<V> {
-  return changeScreen(people, 'end', async (visit) => {
-    const { deps, actor } = visit;
+function codesOffScreen<V extends UserVisit>(people: People<V>): Screen<V> {
+  return changeScreen(people, 'codes-off', async (visit) => {
+    const { deps, actor, language } = visit;
     const whom = await people.named(visit);
     await checkReEnteredPassword(visit);
-    await changing(deps, (trx) => endUser(trx, whom, { actor, by: visit.user }));
+    await changing(deps, async (trx) => {
+      const changed = await takeCodesOff(trx, whom, { actor, by: visit.user });
+      await queueNotice(trx, deps, changed, 'codes-off', language);
+    });
+    return { redirect: people.base(visit), done: 'user-codes-off' };
+  });
+}
+
+function endScreen<V extends UserVisit>(people: People<V>): Screen<V> {
+  return changeScreen(people, 'end', async (visit) => {
+    const { deps, actor, language } = visit;
+    const whom = await people.named(visit);
+    await checkReEnteredPassword(visit);
+    await changing(deps, async (trx) => {
+      const isNew = await endUser(trx, whom, { actor, by: visit.user });
+      if (isNew) await queueNotice(trx, deps, whom, 'ended', language);
+    });
     return { redirect: people.base(visit), done: 'user-ended' };
   });
 }
@@ -74,18 +95,20 @@ function reviveScreen<V extends UserVisit>(people: People<V>): Screen<V> {
     await checkReEnteredPassword(visit);
     const { revived, link } = await changing(deps, async (trx) => {
       const user = await reviveUser(trx, whom, { actor });
-      return { revived: user, link: await newLink(visit, trx, user) };
+      return { revived: user, link: await newLink(visit, trx, user, 'revived') };
     });
     return linkShown(visit, people, revived, link);
   });
 }
 
-async function newLink({ deps, language, actor }: UserVisit, trx: Db, whom: User) {
+/** @param more what the mail tells beside the link. */
+async function newLink({ deps, language, actor }: UserVisit, trx: Db, whom: User, more?: 'revived') {
   const purpose = whom.hasPassword ? ('password' as const) : ('invitation' as const);
   const kept = whom.hasPassword ? 'handed-on' : 'invitation';
   const forMs = linkLifetimes[kept];
   const token = await createLink(trx, kept, whom);
   await noteOfUser(trx, whom, actor, 'user.link-made', { purpose });
-  const isSent = await queueLink(trx, deps, whom, { purpose, token }, { language, forMs });
+  const options = { language, forMs, mail: more ?? purpose };
+  const isSent = await queueLink(trx, deps, whom, { purpose, token }, options);
   return { purpose, token, isSent };
 }

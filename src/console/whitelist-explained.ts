@@ -30,11 +30,15 @@ export function explainWhitelist(
 
 /** The same of networks that are known already. */
 export function explainNetworks({ t, formats }: Words, networks: readonly Network[]) {
+  // A text of each size that there is, rather than of each of a thousand networks.
+  const sizes = new Map<number, string>();
   return networks.map(({ text, words, prefix }) => {
     const free = words.length * 32 - prefix;
     // Beyond that, nobody reads the digits.
     const shown = free > 32 ? `2${raised(free)}` : formats.number(2 ** free);
-    return { text, size: t('whitelist.size', { count: free === 0 ? 1 : 2, shown }) };
+    const size = sizes.get(free) ?? t('whitelist.size', { count: free === 0 ? 1 : 2, shown });
+    sizes.set(free, size);
+    return { text, size };
   });
 }
 

@@ -75,14 +75,16 @@ async function* auditSessions(db: Db): AsyncGenerator<Breach> {
   }
 }
 
-const ofSomebody = ['invitation', 'password', 'handed-on', 'code'];
+const ofSomebody = ['invitation', 'password', 'handed-on', 'code', 'email'];
 
-/** The first admin's link is nobody's; every other one is somebody's. */
+/** The first admin's link is nobody's; every other one is somebody's. One for another address has that address. */
 async function* auditLinks(db: Db): AsyncGenerator<Breach> {
   const rows: { purpose: string; user_id: number | null }[] = await db('one_time_links')
     .where((wrong) => void wrong.where({ purpose: 'set-up' }).whereNotNull('user_id'))
     .orWhere((wrong) => void wrong.whereIn('purpose', ofSomebody).whereNull('user_id'))
     .orWhere((wrong) => void wrong.whereNotIn('purpose', ['set-up', ...ofSomebody]))
+    .orWhere((wrong) => void wrong.where({ purpose: 'email' }).whereNull('email'))
+    .orWhere((wrong) => void wrong.whereNot({ purpose: 'email' }).whereNotNull('email'))
     .limit(sliceRows)
     .select('purpose', 'user_id');
   for (const { purpose, user_id } of rows) {

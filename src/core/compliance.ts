@@ -15,7 +15,7 @@ import { LIVE } from './opt-outs.js';
 const hourMs = 3_600_000;
 export const twoDaysMs = 48 * hourMs;
 /** From then on it is due soon: a day of the two is left. */
-const soonMs = 24 * hourMs;
+export const soonMs = 24 * hourMs;
 
 /** Opt-outs that are counted of what waits; beyond, there are so many or more. */
 export const mostCounted = 10_000;

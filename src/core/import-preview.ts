@@ -51,11 +51,30 @@ export interface ImportPreview {
   readonly rows: readonly PreviewRow[];
   /** There are no more in the file. */
   readonly isWhole: boolean;
+  /** Rows that name a tag which they would not leave alone, as the list does not have it. */
+  readonly unknownTags: UnknownTags;
   /** Why nothing of the file could be taken so: a stable code, and a sentence; null for it could. */
   readonly problem: { readonly code: string; readonly message: string } | null;
 }
 
+/** What of a file names tags that the list does not know: who is in these rows would leave all of the mail. */
+export interface UnknownTags {
+  readonly rows: number;
+  /** The first of them: at most 5, shortened. */
+  readonly names: readonly string[];
+  readonly isMoreNames: boolean;
+  /** Rows that were looked at for it, and whether that is all of the file. */
+  readonly looked: number;
+  readonly isWhole: boolean;
+}
+
+const noTags = { rows: 0, names: [], isMoreNames: false, looked: 0, isWhole: true };
+
 const mostRows = 200;
+/** Of a file that has a column of tags: it takes a tenth of a second, in which others have their turns. */
+const mostCounted = 3000;
+const mostNames = 5;
+const longestName = 60; // octets
 const mostColumns = 50;
 const mostMapped = 500;
 const longestCell = 200; // octets
@@ -83,12 +102,21 @@ export async function previewImport(
   const { encoding, isGzip, isWhole } = beginning;
   const common = { found: { encoding, isGzip }, options: whole, columns, moreColumns };
   try {
-    const reads = await readsIn(beginning, whole);
+    const hasTags = mapping.type === 'csv' && mapping.columns.tag !== -1;
+    const reads = await readsIn(beginning, whole, hasTags ? mostCounted : mostRows);
     const rows = await rowsOf(db, list, reads.slice(0, mostRows), whole, columns.length);
-    return { ...common, rows, isWhole: isWhole && reads.length <= mostRows, problem: null };
+    const counted = reads.slice(0, mostCounted);
+    const unknownTags = hasTags
+      ? {
+          ...(await unknownTagsIn(db, list, counted, whole)),
+          isWhole: isWhole && reads.length <= mostCounted,
+        }
+      : noTags;
+    return { ...common, rows, isWhole: isWhole && reads.length <= mostRows, unknownTags, problem: null };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    return { ...common, rows: [], isWhole, problem: { code: error.reason, message: error.message } };
+    const problem = { code: error.reason, message: error.message };
+    return { ...common, rows: [], isWhole, unknownTags: noTags, problem };
   }
 }
 
@@ -104,13 +132,17 @@ function columnsIn({ lines }: Beginning, mapping: Mapping): Pick<ImportPreview, 
   return { columns, moreColumns: top.length - columns.length };
 }
 
-/** One row more than are shown, where there are so many. */
-async function readsIn({ text, isWhole }: Beginning, options: ImportJobOptions): Promise<Read[]> {
+/** One row more than are looked at, where there are so many. */
+async function readsIn(
+  { text, isWhole }: Beginning,
+  options: ImportJobOptions,
+  most: number,
+): Promise<Read[]> {
   const reads: Read[] = [];
   let chunk: readonly Read[] = [];
   for await (const next of readRows(Readable.from(piecesOf(text)), options)) {
     reads.push(...chunk);
-    if (reads.length > mostRows) return reads;
+    if (reads.length > most) return reads;
     chunk = next.reads;
   }
   // The last of them is what was left open at the end, which is none of the file's.
@@ -131,8 +163,7 @@ async function rowsOf(
   width: number,
 ): Promise<PreviewRow[]> {
   const delimiter = options.mapping?.type === 'csv' ? options.mapping.delimiter : null;
-  const whole: ImportOptions = { ...options, fromLine: 1, patienceMs: 0, actor: 'preview' };
-  const resolve = tagResolver(db, list, whole, true);
+  const resolve = resolverOf(db, list, options);
   const now = Date.now();
   const cellsOf = (raw: string) => {
     const fields = delimiter === null ? [raw] : fieldsOf(raw, delimiter);
@@ -150,6 +181,35 @@ async function rowsOf(
     rows.push({ line, cells: cellsOf(raw), ...outcome });
   }
   return rows;
+}
+
+async function unknownTagsIn(
+  db: Db,
+  list: List,
+  reads: readonly Read[],
+  options: ImportJobOptions,
+): Promise<Omit<UnknownTags, 'isWhole'>> {
+  const resolve = resolverOf(db, list, options);
+  const now = Date.now();
+  const names = new Set<string>();
+  let rows = 0;
+  for (const read of reads) {
+    if (isRefusal(read) || isOver(read, now)) continue;
+    const warnings: ImportWarning[] = [];
+    await resolve(read, warnings);
+    if (warnings.length > 0) rows++;
+    for (const { text } of warnings) {
+      if (names.size <= mostNames) names.add(shortened(text, longestName));
+    }
+  }
+  const shown = [...names].slice(0, mostNames);
+  return { rows, names: shown, isMoreNames: names.size > mostNames, looked: reads.length };
+}
+
+/** As the import will resolve them, but that it adds no tag to the list. */
+function resolverOf(db: Db, list: List, options: ImportJobOptions): ReturnType<typeof tagResolver> {
+  const whole: ImportOptions = { ...options, fromLine: 1, patienceMs: 0, actor: 'preview' };
+  return tagResolver(db, list, whole, true);
 }
 
 async function takenAs(

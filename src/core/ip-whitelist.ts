@@ -4,11 +4,11 @@ import ipaddr from 'ipaddr.js';
 /** A network of an IP whitelist, or of trusted proxies. */
 export interface Network {
   /** Canonical: `203.0.113.7`, `203.0.113.0/24`, `2001:db8::/32`. Equal networks have equal texts. */
-  text: string;
+  readonly text: string;
   /** Its first address in words of 32 bits, unsigned: one word is IPv4, four are IPv6. */
   words: readonly number[];
   /** Bits that are fixed: 0 to 32, or 0 to 128. */
-  prefix: number;
+  readonly prefix: number;
 }
 
 export type WhitelistProblem =
@@ -71,11 +71,12 @@ export function parseIpWhitelist(
   entries.forEach((entry, index) => {
     const report = (problem: WhitelistProblem, hint: string) =>
       problems.push({ entry: entry.slice(0, 100), position: index + 1, problem, hint });
-    const network = parseNetwork(entry);
-    if ('problem' in network) return void report(network.problem, network.hint);
+    const read = readEntry(entry);
+    if ('problem' in read) return void report(read.problem, read.hint);
+    const { network, isPrivate } = read;
     const isWide = network.prefix < (widestUnconfirmed[network.words.length] ?? 0);
     if (isWide && !options.confirmWide) report('too-wide', network.text);
-    if (holdsPrivate(network) && !options.confirmPrivate) report('private', network.text);
+    if (isPrivate && !options.confirmPrivate) report('private', network.text);
     networks.set(network.text, network);
   });
   return problems.length > 0 ? { ok: false, problems } : { ok: true, networks: [...networks.values()] };
@@ -98,7 +99,9 @@ export function isWhitelisted(networks: readonly Network[], ip: string | null): 
  */
 export function parseIp(text: string): string | null {
   const words = wordsOf(text);
-  return words === null ? null : printed(words);
+  if (words === null) return null;
+  // A dotted quad has but one form that passes.
+  return text.includes(':') ? printed(words) : text;
 }
 
 /**
@@ -119,7 +122,27 @@ export function explainNetwork(network: Network): string {
   return `${network.text}: ${count} addresses`;
 }
 
-function parseNetwork(entry: string): Network | { problem: WhitelistProblem; hint: string } {
+interface Misread {
+  readonly problem: WhitelistProblem;
+  readonly hint: string;
+}
+type ReadEntry = { readonly network: Network; readonly isPrivate: boolean } | Misread;
+
+/** A page of settings reads the same thousand entries several times over: in one turn of the event loop, mostly. */
+const lastRead = new Map<string, ReadEntry>();
+const mostRemembered = 5000;
+
+function readEntry(entry: string): ReadEntry {
+  const known = lastRead.get(entry);
+  if (known !== undefined) return known;
+  const found = parseNetwork(entry);
+  const read = 'problem' in found ? found : { network: found, isPrivate: holdsPrivate(found) };
+  if (lastRead.size >= mostRemembered) lastRead.clear();
+  if (entry.length <= 100) lastRead.set(entry, read);
+  return read;
+}
+
+function parseNetwork(entry: string): Network | Misread {
   const slash = entry.indexOf('/');
   const addressText = slash === -1 ? entry : entry.slice(0, slash);
   const prefixText = slash === -1 ? null : entry.slice(slash + 1);
@@ -171,7 +194,7 @@ function hexGroups(word: number): string {
 
 function printed(words: readonly number[]): string {
   const bytes = words.flatMap((word) => [word >>> 24, (word >>> 16) & 255, (word >>> 8) & 255, word & 255]);
-  return ipaddr.fromByteArray(bytes).toString();
+  return bytes.length === 4 ? bytes.join('.') : ipaddr.fromByteArray(bytes).toString();
 }
 
 function networkOf(words: readonly number[], prefix: number): Network {

@@ -1,9 +1,11 @@
 import { Secret, TOTP } from 'otpauth';
 import type { Db } from '../db/connect.js';
-import { Invalid } from '../errors.js';
+import { Invalid, Refused } from '../errors.js';
 import { createRecoveryCodes, forgetRecoveryCodes, takeRecoveryCode } from './recovery-codes.js';
 import { seal, sealingKey, unseal } from './sealed.js';
-import { actorOf, noteOfUser, type User, type UserRow } from './users.js';
+import { signOutEverywhere } from './user-passwords.js';
+import { actorOf, noteOfUser, userOf, type User, type UserRow } from './users.js';
+import { forgetWrongCodes } from './wrong-codes.js';
 
 /** Of a code's time: seconds, as all programs have it (RFC 6238). */
 const period = 30;
@@ -59,7 +61,33 @@ export async function switchOffCodes(db: Db, user: User, { actor }: { actor: str
   await db.transaction(async (trx) => {
     await trx('users').where({ id: user.id }).update({ totp_secret: null, totp_step: 0 });
     await forgetRecoveryCodes(trx, user);
+    await forgetWrongCodes(trx, user);
     await noteOfUser(trx, user, actor, 'user.codes-off');
+  });
+}
+
+/**
+ * The same for somebody who has lost the telephone, by somebody else: who was signed in as that user is so no more,
+ * and links that were sent do not open any more.
+ *
+ * @param options.by who does it, where that is a user.
+ * @throws Refused `own-codes`, `is-ended` or `codes-not-on`.
+ */
+export async function takeCodesOff(
+  db: Db,
+  { id }: User,
+  { actor, by = null }: { actor: string; by?: User | null },
+): Promise<User> {
+  // With the password alone, where the own profile asks for a code as well.
+  if (by?.id === id) throw new Refused('own-codes', 'Your own codes are switched off in your profile.');
+  return db.transaction(async (trx) => {
+    const row = await trx<UserRow>('users').where({ id }).forUpdate().first();
+    if (row?.ended_at !== null) throw new Refused('is-ended', 'This user was ended: revive it first.');
+    if (row.totp_secret === null) throw new Refused('codes-not-on', 'This user is asked for no codes.');
+    const user = userOf(row);
+    await switchOffCodes(trx, user, { actor });
+    await signOutEverywhere(trx, user);
+    return { ...user, hasOneTimeCodes: false };
   });
 }
 

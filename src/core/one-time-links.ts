@@ -7,7 +7,8 @@ import { getUser, type User } from './users.js';
  *
  * `set-up`: makes the first admin. `invitation`: somebody's first password. `password`: a forgotten one, by mail.
  * `handed-on`: the same, by somebody who hands it on, which takes longer; apart, since anybody may ask for mails,
- * and newer links push the oldest out. `code`: the password was right, and the one-time code is missing.
+ * and newer links push the oldest out. `code`: the password was right, and the one-time code is missing. `email`:
+ * another address, to which it was mailed, is the user's (email-changes.ts).
  */
 export const linkLifetimes = {
   'set-up': 24 * 3_600_000,
@@ -15,6 +16,7 @@ export const linkLifetimes = {
   password: 3_600_000,
   'handed-on': 24 * 3_600_000,
   code: 10 * 60_000,
+  email: 24 * 3_600_000,
 } as const;
 export type LinkPurpose = keyof typeof linkLifetimes;
 
@@ -24,6 +26,7 @@ interface LinkRow {
   user_id: number | null;
   created_at: number;
   expires_at: number;
+  email: string | null;
 }
 
 /** Of one user and purpose: who asks for more gets the oldest taken away. */
@@ -34,13 +37,14 @@ const tokenPattern = /^[A-Za-z0-9_-]{43}$/;
 
 /**
  * @param options.forMs how long it is good, where that is not what its purpose says.
+ * @param options.email of one for another address.
  * @returns the token, which is kept hashed and cannot be told again.
  */
 export async function createLink(
   db: Db,
   purpose: LinkPurpose,
   user: User | null,
-  { forMs = linkLifetimes[purpose] }: { forMs?: number } = {},
+  { forMs = linkLifetimes[purpose], email = null }: { forMs?: number; email?: string | null } = {},
 ): Promise<string> {
   const token = randomBytes(32).toString('base64url');
   const now = Date.now();
@@ -54,12 +58,13 @@ export async function createLink(
       await trx('one_time_links').where({ token_hash }).delete();
     }
     await trx('one_time_links').insert({
-      token_hash: hashOf(token),
+      token_hash: hashOfLink(token),
       purpose,
       user_id: user?.id ?? null,
       // Each is newer than all before it, within one millisecond too: the oldest is the one that goes.
       created_at: Math.max(now, (standing[0]?.created_at ?? 0) + 1),
       expires_at: now + forMs,
+      email,
     });
   });
   return token;
@@ -73,7 +78,7 @@ export async function findLink(
 ): Promise<{ user: User | null } | null> {
   if (!tokenPattern.test(token)) return null;
   const row = await db<LinkRow>('one_time_links')
-    .where({ token_hash: hashOf(token) })
+    .where({ token_hash: hashOfLink(token) })
     .whereIn('purpose', [purpose].flat())
     .where('expires_at', '>', Date.now())
     .first('user_id');
@@ -95,7 +100,7 @@ export async function useLink(
 ): Promise<boolean> {
   if (!tokenPattern.test(token)) return false;
   const used = await trx('one_time_links')
-    .where({ token_hash: hashOf(token) })
+    .where({ token_hash: hashOfLink(token) })
     .whereIn('purpose', [purpose].flat())
     .where('expires_at', '>', Date.now())
     .delete();
@@ -126,6 +131,6 @@ export async function forgetLinks(db: Db, now: number, limit = 500): Promise<boo
   return old.length === limit;
 }
 
-function hashOf(token: string): Buffer {
+export function hashOfLink(token: string): Buffer {
   return createHash('sha256').update(`signoff link ${token}`).digest();
 }

@@ -55,8 +55,8 @@ export interface FindOptions {
 
 /** Some hundred milliseconds on two cores, in which others have their turns. */
 const rowsAStretch = 100_000;
-/** A page with nothing on it is of little use to anybody: behind a million removed ones, the first may stand. */
-const patienceMs = 1000;
+/** A page with nothing on it is of little use to anybody, but nobody waits long to see that the search goes on. */
+const patienceMs = 150;
 
 /**
  * The next opt-outs that a filter lets through. By time, the last ones to be recorded, or changed, come first
@@ -138,13 +138,19 @@ export interface Count {
  * Counts what a filter lets through, for some time: of a long list, several times one after the other.
  *
  * @param from what the count before has come to.
+ * @param accepts counts only those of them.
  * @throws as `findStretch`
  */
 export async function countFound(
   db: Db,
   listId: number,
   filter: OptOutFilter,
-  { from = null, at, ms }: { from?: Count | null; at: number; ms: number },
+  {
+    from = null,
+    at,
+    ms,
+    accepts = () => true,
+  }: { from?: Count | null; at: number; ms: number; accepts?: (optOut: FoundOptOut) => boolean },
 ): Promise<Count> {
   let count = from?.count ?? 0;
   let place = from?.place ?? null;
@@ -156,7 +162,7 @@ export async function countFound(
       rows: 20_000,
       patienceMs: 0,
     });
-    count += found.optOuts.length;
+    count += found.optOuts.filter(accepts).length;
     place = found.next;
     if (place === null || performance.now() > deadline) return { count, place, share: found.share };
   }

@@ -26,8 +26,8 @@ const ofSite = 2;
 
 /**
  * Counted apart: whoever floods somebody with mails about a forgotten password does not lock that person out.
- * A code has a million values, three of which count at a time: with five tries a quarter of an hour it takes
- * some two years to find one, and only whoever knows the password may try.
+ * A code has a million values, three of which count at a time, and only whoever knows the password may try: how
+ * many are wrong in a day is limited as well (wrong-codes.ts).
  */
 const limits = {
   password: { here: 10, ofUser: 100, ofNetwork: 100, windowMs: quarterMs },
@@ -37,13 +37,15 @@ const limits = {
   mail: { here: 3, ofUser: 5, ofNetwork: 20, windowMs: 4 * quarterMs },
   // Of who invites, or takes another address: each says whether somebody signs in with that address.
   invitation: { here: 50, ofUser: 50, ofNetwork: 200, windowMs: 4 * quarterMs },
+  // Of who tries a list's doors in the console: each of them records something, or reads the list.
+  test: { here: 60, ofUser: 60, ofNetwork: 600, windowMs: 4 * quarterMs },
 } as const satisfies Record<string, Limit>;
 export type Tried = keyof typeof limits;
 
 const longestWindowMs = Math.max(...Object.values(limits).map(({ windowMs }) => windowMs));
 
 /** For how long a busy database is asked again. */
-const retryMs = 2000;
+export const retryMs = 2000;
 
 interface TriesRow {
   subject: Buffer;
@@ -214,7 +216,8 @@ function foldedOf(who: string): string {
   return foldEmail(who) ?? who.trim().toLowerCase().slice(0, 320);
 }
 
-function subjectOf(text: string): Buffer {
+/** As the table names what is counted. */
+export function subjectOf(text: string): Buffer {
   return createHash('sha256').update(`signoff tries\n${text}`).digest().subarray(0, 16);
 }
 
@@ -229,4 +232,5 @@ const sentences: Record<Tried, string> = {
   code: 'There were too many codes. Wait a quarter of an hour.',
   mail: 'There were too many mails. Wait an hour.',
   invitation: 'There were too many invitations. Wait an hour.',
+  test: 'There were too many tests. Wait an hour.',
 };

@@ -2,25 +2,28 @@ import type { Db } from '../db/connect.js';
 import { Refused } from '../errors.js';
 import { signOutEverywhere } from './user-passwords.js';
 import { getUser, noteOfUser, type User, type UserRow } from './users.js';
+import { forgetWrongCodes } from './wrong-codes.js';
 
 /**
  * Nobody signs in as this user any more, from now on and wherever it was signed in; the history keeps the id.
  *
  * @param options.by who does it, where that is a user.
  * @param options.evenLast also the last admin, or the last owner of an account.
+ * @returns whether that was not so before.
  * @throws Refused `end-self`, `last-admin` or `last-owner`.
  */
 export async function endUser(
   db: Db,
   user: User,
   { actor, by = null, evenLast = false }: { actor: string; by?: User | null; evenLast?: boolean },
-): Promise<void> {
+): Promise<boolean> {
   if (by?.id === user.id) throw new Refused('end-self', 'You cannot end yourself: somebody else has to.');
-  await db.transaction(async (trx) => {
+  return db.transaction(async (trx) => {
     if (!evenLast) await refuseLast(trx, user);
     const ended = await trx('users').where({ id: user.id, ended_at: null }).update({ ended_at: Date.now() });
     await signOutEverywhere(trx, user);
     if (ended > 0) await noteOfUser(trx, user, actor, 'user.ended');
+    return ended > 0;
   });
 }
 
@@ -37,6 +40,7 @@ export async function reviveUser(db: Db, user: User, { actor }: { actor: string 
       .update({ ended_at: null, password_hash: null, password_at: null, totp_secret: null, totp_step: 0 });
     if (revived === 0) throw new Refused('not-ended', 'This user was not ended.');
     await trx('recovery_codes').where({ user_id: user.id }).delete();
+    await forgetWrongCodes(trx, user);
     await signOutEverywhere(trx, user);
     await noteOfUser(trx, user, actor, 'user.revived');
   });

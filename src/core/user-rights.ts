@@ -57,6 +57,14 @@ export async function listsFor(
   return lists;
 }
 
+/** Of these ids, those whose lists are in reach. @param ids at most 1,000. */
+export async function idsInReach(db: Db, user: User, ids: readonly number[]): Promise<ReadonlySet<number>> {
+  const found: unknown = await listsInReach(db, user)
+    .whereIn('lists.id', [...new Set(ids)])
+    .pluck('lists.id');
+  return new Set(found as number[]);
+}
+
 /** @throws NotFound as well for another mailer than the user's own. */
 export async function mailerFor(db: Db, user: User, account: Account, id: number): Promise<Mailer> {
   const mailer = user.role === 'mailer' && user.mailerId !== id ? null : await getMailer(db, id);

@@ -17,6 +17,7 @@ import * as users from '../../migrations/0014-users.js';
 import * as figures from '../../migrations/0015-figures.js';
 import * as importsInTheConsole from '../../migrations/0016-imports-in-the-console.js';
 import * as foundRemovals from '../../migrations/0017-found-removals.js';
+import * as consoleSecurity from '../../migrations/0018-console-security.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -40,6 +41,7 @@ const migrations: [name: string, migration: Knex.Migration][] = [
   ['0015-figures', figures],
   ['0016-imports-in-the-console', importsInTheConsole],
   ['0017-found-removals', foundRemovals],
+  ['0018-console-security', consoleSecurity],
 ];
 
 export const migrationNames: readonly string[] = migrations.map(([name]) => name);

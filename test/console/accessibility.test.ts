@@ -1,17 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type axe from 'axe-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { getAccount } from '../../src/core/accounts.js';
 import { createLink } from '../../src/core/one-time-links.js';
 import { routes } from '../../src/console/routes.js';
+import { axeSource, lookedAt } from '../support/axe.js';
 import { signInAs, type Visitor } from '../support/console.js';
 import { makeList, makeMailer, startTestService, type TestService } from '../support/service.js';
 import { launchBrowser } from '../support/browser.js';
 import { neededBy, samplesOf, type Samples } from './samples.js';
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** What can be looked at: a file is none of it. */
 const pages = routes.filter(({ screen, path }) => screen.show !== undefined && !/\.csv$/.test(path));
@@ -47,6 +43,7 @@ describe("The console's pages in a browser", function () {
       password: await createLink(db, 'password', invited.user),
     };
     admin = await signInAs(service, 'admin');
+    tokens.profile = await createLink(db, 'email', admin.user, { email: 'ada.new@example.com' });
     ofMailer = await signInAs(service, { mailer });
     // The console's own policy would keep axe out; nothing else is let in by this.
     context = await browser.newContext({ bypassCSP: true, reducedMotion: 'reduce' });
@@ -96,12 +93,8 @@ describe("The console's pages in a browser", function () {
       await page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))");
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme });
-        const { violations } = await page.evaluate((isDark) => {
-          const global = globalThis as unknown as { axe: typeof axe };
-          const colours = { runOnly: ['color-contrast'] };
-          return global.axe.run((isDark ? colours : {}) as axe.RunOptions);
-        }, colorScheme === 'dark');
-        const faults = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+        const colours = { runOnly: ['color-contrast'] };
+        const { faults } = await lookedAt(page, colorScheme === 'dark' ? colours : {});
         assert.deepEqual(faults, [], colorScheme);
       }
     });

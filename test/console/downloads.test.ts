@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createAccount } from '../../src/core/accounts.js';
 import { createCredential } from '../../src/core/credentials.js';
 import type { List } from '../../src/core/lists.js';
-import { createMailer, editMailer, type Mailer } from '../../src/core/mailers.js';
+import { createMailer, editMailer, grantList, revokeList, type Mailer } from '../../src/core/mailers.js';
 import { signInAs, type ConsolePage, type Visitor } from '../support/console.js';
 import {
   makeList,
@@ -110,6 +110,30 @@ describe('The access log in the console', function () {
     const own = await mia.get(`/console/accounts/${service.accountId}/mailers/${mailer.id}/downloads`);
     assert.equal(rowsOf(own).length, 2);
     assert.match(rowsOf(own)[0] ?? '', / news ….{4}/);
+  });
+
+  it('tells the users of a mailer no name of a list that is granted to it no more', async () => {
+    const { db } = service.deps;
+    const secret = await makeList(service, { internalName: 'Bankrupt customers' });
+    const { mailer: own, key } = await makeMailer(service, secret);
+    const granted = await makeList(service, { internalName: 'still granted' });
+    await grantList(db, own, granted, { actor });
+    await downloaded(`/l/${secret.publicId}/download`, key);
+    await downloaded(`/l/${granted.publicId}/download`, key);
+    const mia = await signInAs(service, { mailer: own });
+    const where = `/console/accounts/${service.accountId}/mailers/${own.id}/downloads`;
+    assert.match((await mia.get(where)).text, /Bankrupt customers/);
+    await revokeList(db, own, secret, { actor });
+    const page = await mia.get(where);
+    assert.doesNotMatch(page.html, /Bankrupt/);
+    assert.match(rowsOf(page)[0] ?? '', / still granted ….{4}/);
+    assert.match(rowsOf(page)[1] ?? '', new RegExp(` Not granted any more \\(${secret.publicId}\\) …`));
+    assert.ok(!page.html.includes(`href="/console/lists/${secret.publicId}`));
+    const file = await mia.get(`${where}.csv`);
+    assert.doesNotMatch(file.html, /Bankrupt/);
+    assert.match(file.html, new RegExp(`,Not granted any more \\(${secret.publicId}\\),`));
+    assert.match((await olive.get(where)).text, /Bankrupt customers/, 'owners see it');
+    assert.match((await olive.get(`${where}.csv`)).html, /,Bankrupt customers,/);
   });
 
   it('can be saved for a spreadsheet, in which no name is a formula', async () => {

@@ -27,11 +27,13 @@ export const matrix: Readonly<Record<string, keyof typeof groups>> = {
   '/admins': 'admins',
   '/admins/new': 'admins',
   '/admins/:admin/link': 'admins',
+  '/admins/:admin/codes-off': 'admins',
   '/admins/:admin/end': 'admins',
   '/admins/:admin/revive': 'admins',
 
   '/profile': 'everyUser',
   '/profile/email': 'everyUser',
+  '/profile/email/:token': 'everyUser',
   '/profile/password': 'everyUser',
   '/profile/codes': 'everyUser',
   '/profile/codes/off': 'everyUser',
@@ -43,6 +45,7 @@ export const matrix: Readonly<Record<string, keyof typeof groups>> = {
   '/accounts/:account/users': 'owners',
   '/accounts/:account/users/new': 'owners',
   '/accounts/:account/users/:user/link': 'owners',
+  '/accounts/:account/users/:user/codes-off': 'owners',
   '/accounts/:account/users/:user/end': 'owners',
   '/accounts/:account/users/:user/revive': 'owners',
 

@@ -6,6 +6,7 @@ import type { ListSettings } from '../../src/core/list-settings.js';
 import { archiveList, editList, type List } from '../../src/core/lists.js';
 import type { Mailer } from '../../src/core/mailers.js';
 import type { OptOutRecord } from '../../src/core/opt-outs.js';
+import { countTry } from '../../src/core/sign-in-limit.js';
 import { addTags } from '../../src/core/tags.js';
 import { signInAs, type ConsolePage, type Visitor } from '../support/console.js';
 import { plant, rowKinds } from '../support/core.js';
@@ -562,5 +563,21 @@ describe('The service page of a list', () => {
     const noted = await historyOf(list);
     assert.ok(noted.length >= 3);
     assert.ok(!noted.some(({ details }) => details.includes('very.secret')));
+  });
+
+  it('lets one user try doors sixty times an hour, and says so', async () => {
+    const list = await listWith();
+    const eager = await signInAs(service, 'owner');
+    for (let i = 0; i < 59; i++)
+      await countTry(service.deps.db, 'test', `user:${eager.user.id}`, '127.0.0.1');
+    const tries = { what: 'pixel', email: ann };
+    assert.equal((await eager.post(`${pathOf(list)}/try`, tries)).status, 200);
+    await service.deps.db('opt_outs').where({ list_id: list.id }).delete();
+    const refused = await eager.post(`${pathOf(list)}/try`, tries);
+    assert.equal(refused.status, 429);
+    assert.match(refused.text, /You have tried 60 times within an hour/);
+    assert.deepEqual(await rowsOf(list), []);
+    assert.equal((await eager.get(pathOf(list))).status, 200, 'the page itself is there');
+    assert.equal((await olive.post(`${pathOf(list)}/try`, tries)).status, 200, 'another user');
   });
 });

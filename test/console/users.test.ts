@@ -6,7 +6,7 @@ import { findUserByEmail, getUser, type User } from '../../src/core/users.js';
 import { goodPassword, pageOf, signInAs, type ConsolePage, type Visitor } from '../support/console.js';
 import { startMailServer } from '../support/mail-server.js';
 import { startTestService, until, type TestService } from '../support/service.js';
-import { makeUser, sendForm, signInByForm, tokenIn } from './strangers.js';
+import { makeUser, sendForm, signInByForm, tokenIn, withCodes } from './strangers.js';
 
 const password = goodPassword;
 const chosen = 'another one, quite as long';
@@ -139,6 +139,47 @@ describe('People of an account', function () {
     assert.match((await olive.post(`${base}/${user.id}/revive`, { password })).text, /can sign in already/);
   });
 
+  it('who have lost their telephone have their codes switched off, and are signed out', async () => {
+    const made = await makeUser(service);
+    const theirs = await signInByForm(service, made);
+    const { user } = await withCodes(service, made);
+    const link = await createLink(service.deps.db, 'handed-on', user);
+    const path = `${base}/${user.id}/codes-off`;
+    assert.ok((await olive.get(base)).html.includes(`href="${path}"`));
+    assert.match((await olive.get(path)).text, /Be sure who asks/);
+    for (const word of ['', 'not the one at all']) {
+      assert.equal((await olive.post(path, { password: word })).status, 422);
+    }
+    assert.equal((await theirs.get('/console/profile')).status, 200, 'nothing has changed yet');
+    assert.equal((await olive.post(path, { password })).location, `${base}?done=user-codes-off`);
+    assert.equal((await getUser(service.deps.db, user.id)).hasOneTimeCodes, false);
+    assert.match((await theirs.get('/console/profile')).location ?? '', /sign-in/);
+    assert.equal((await fetch(`${service.url}/console/password/${link}`)).status, 404);
+    assert.equal((await service.deps.db('recovery_codes').where({ user_id: user.id })).length, 0);
+    const signedIn = await sendForm(service, '/console/sign-in', { email: user.email, password });
+    assert.notEqual(tokenIn(signedIn), null, 'the password is the one of before, and enough');
+    const noted = (await service.deps
+      .db('history')
+      .where({ action: 'user.codes-off', actor: `user:${olive.user.id}` })
+      .pluck('details')) as string[];
+    assert.deepEqual(
+      noted.map((details) => JSON.parse(details) as unknown),
+      [{ user: user.id }],
+    );
+    assert.ok(!(await olive.get(base)).html.includes(`href="${path}"`));
+    assert.match((await olive.post(path, { password })).text, /signs in without one-time codes already/);
+  });
+
+  it('do not switch their own codes off by that page, which asks for no code', async () => {
+    const made = await makeUser(service);
+    const oscar = await signInByForm(service, made);
+    await withCodes(service, made);
+    const answer = await oscar.post(`${base}/${made.id}/codes-off`, { password });
+    assert.equal(answer.status, 403);
+    assert.match(answer.text, /in your profile, with your password and a code/);
+    assert.equal((await getUser(service.deps.db, made.id)).hasOneTimeCodes, true);
+  });
+
   it('do not end themselves, or the last owner', async () => {
     const { db } = service.deps;
     const account = await createAccount(db, 'One owner');
@@ -162,7 +203,7 @@ describe('People of an account', function () {
     const admin = await makeUser(service, { place: { role: 'admin' } });
     const ada = await signInAs(service, 'admin', { password: true });
     for (const id of [theirs.id, admin.id, 999_999]) {
-      for (const what of ['link', 'end', 'revive']) {
+      for (const what of ['link', 'codes-off', 'end', 'revive']) {
         assert.equal((await olive.get(`${base}/${id}/${what}`)).status, 404);
         assert.equal((await olive.post(`${base}/${id}/${what}`, { password })).status, 404);
         // Nor by another account's page, or the admins' one.
@@ -224,6 +265,39 @@ describe('People of an account, where mails are sent', function () {
       assert.ok(!mail?.source.includes('evil.example'));
       const history = JSON.stringify(await service.deps.db('history'));
       assert.ok(!history.includes('ivy@example.com'));
+    } finally {
+      await service.close();
+      await mails.close();
+    }
+  });
+
+  it('are told when their codes are switched off, their access is ended, and opened again', async () => {
+    const mails = await startMailServer();
+    const service = await startTestService({ SMTP_URL: mails.url, MAIL_FROM: 'signoff@example.com' });
+    try {
+      const { db } = service.deps;
+      const olive = await signInAs(service, 'owner', { password: true });
+      const { user } = await withCodes(service, await makeUser(service));
+      await db('users').where({ id: user.id }).update({ language: 'ja' });
+      const base = `/console/accounts/${service.accountId}/users/${user.id}`;
+      /** The newest one; there are to be so many. */
+      const told = async (count: number) => {
+        await until('the mail has come', () => mails.received.length === count);
+        const mail = mails.received.at(-1);
+        assert.deepEqual(mail?.recipients, [user.email]);
+        assert.ok(!mail?.source.includes(olive.user.email), 'it does not say who');
+        return mail?.text ?? '';
+      };
+      await olive.post(`${base}/codes-off`, { password });
+      assert.match(await told(1), /ワンタイムコードが、権限を持つ方によって無効にされ/);
+      await olive.post(`${base}/end`, { password });
+      assert.match(await told(2), /利用が、権限を持つ方によって停止されました/);
+      await olive.post(`${base}/end`, { password });
+      await db('users').where({ id: user.id }).update({ language: 'en' });
+      const page = await olive.post(`${base}/revive`, { password });
+      const text = await told(3);
+      assert.match(text, /is open again\. Your old password and your one-time codes are gone/);
+      assert.ok(text.includes(`http://signoff.test${linkIn(page)}`), 'with the link, in one mail');
     } finally {
       await service.close();
       await mails.close();

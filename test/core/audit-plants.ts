@@ -571,6 +571,18 @@ const users: typeof bothEngines = [
     userWith('one_time_links', { token_hash: Buffer.alloc(32, 1), purpose: 'set-up', expires_at: 2 }),
   ],
   [
+    'a link for another address, without one',
+    ['one-time-link'],
+    userWith('one_time_links', { token_hash: Buffer.alloc(32, 1), purpose: 'email', expires_at: 2 }),
+  ],
+  [
+    'a link for a password, with an address',
+    ['one-time-link'],
+    userWith('one_time_links', {
+      ...{ token_hash: Buffer.alloc(32, 1), purpose: 'password', expires_at: 2, email: 'eve@example.com' },
+    }),
+  ],
+  [
     'recovery codes in place of none',
     ['recovery-codes'],
     userWith('recovery_codes', { code_hash: Buffer.alloc(32, 1) }),
