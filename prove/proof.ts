@@ -26,6 +26,8 @@ export interface Finding {
   readonly holds: boolean;
   /** The same proof against something that is broken on purpose: one that sees nothing there is blind. */
   readonly isControl?: boolean;
+  /** What this machine lacks for it: then it was not done, and nothing else is told. */
+  readonly notRun?: string;
 }
 
 /** The proof of one promise of docs/reliability.md, or of a part of it. */

@@ -9,11 +9,11 @@ export interface Proven {
 
 /** A line for a person at a terminal. */
 export function lineOf({ proof, engine }: Proven, finding: Finding): string {
-  const { what, figure, holds, isControl = false } = finding;
+  const { what, notRun, figure = notRun, isControl = false } = finding;
   const counts = countsOf(finding)
     .map(([name, count]) => `${name} ${count.toLocaleString('en')}`)
     .join(', ');
-  const outcome = isControl ? (holds ? 'caught' : 'NOT CAUGHT') : holds ? 'holds' : 'BROKEN';
+  const outcome = outcomeOf(finding);
   const told = [counts, figure].filter(Boolean).join('; ');
   return `${outcome.padEnd(6)} ${proof.promise} ${proof.name} (${engine}) ${isControl ? 'control: ' : ''}${what}: ${told}`;
 }
@@ -26,18 +26,25 @@ export function tableOf(proven: readonly Proven[]): string {
   ];
   for (const { proof, engine, findings } of proven) {
     for (const finding of findings) {
-      const { what, figure = '', holds, isControl = false } = finding;
+      const { what, notRun, figure = notRun ?? '', isControl = false } = finding;
       const number = (count?: number) => count?.toLocaleString('en') ?? '';
       const cells = [
         ...[proof.promise, proof.says, engine, (isControl ? 'control: ' : '') + what],
         ...[number(finding.faults), number(finding.sent), number(finding.acknowledged)],
         ...[number(finding.lost), number(finding.doubled), figure],
-        isControl ? (holds ? 'caught' : '**not caught**') : holds ? 'holds' : '**broken**',
+        outcomeOf(finding).replace(/^[A-Z ]+$/, (loud) => `**${loud.toLowerCase()}**`),
       ];
       lines.push(`| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`);
     }
   }
   return lines.join('\n');
+}
+
+/** What did not come out as it should is loud. */
+function outcomeOf({ holds, isControl = false, notRun }: Finding): string {
+  if (notRun !== undefined) return 'not run';
+  if (isControl) return holds ? 'caught' : 'NOT CAUGHT';
+  return holds ? 'holds' : 'BROKEN';
 }
 
 function countsOf({ faults, sent, acknowledged, lost, doubled }: Finding): [string, number][] {

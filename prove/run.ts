@@ -63,7 +63,9 @@ for (const engine of engines) {
 const minutes = ((Date.now() - startedAt) / 60_000).toFixed(1);
 const all = proven.flatMap(({ findings }) => findings);
 const broken = all.filter(({ holds }) => !holds).length;
-console.log(`\n${all.length - broken} held, ${broken} did not; ${minutes} minutes, ${cpus().length} cores`);
+const notRun = all.filter((finding) => finding.notRun !== undefined).length;
+const outcomes = `${all.length - broken - notRun} held, ${broken} did not, ${notRun} were not run`;
+console.log(`\n${outcomes}; ${minutes} minutes, ${cpus().length} cores`);
 if (options.write) writeTable();
 process.exitCode = broken > 0 || all.length === 0 ? 1 : 0;
 

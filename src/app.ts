@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RequestListener } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { consoleRoutes } from './console/index.js';
 import type { Deps } from './deps.js';
@@ -9,11 +9,11 @@ import { sendProblemPage } from './http/errors.js';
 import { healthz, readyz } from './http/health.js';
 import { HttpError } from './http/http-error.js';
 import { metricsPage } from './http/metrics-page.js';
-import type { CountedDoor } from './http/metrics.js';
 import { logRequests } from './http/log-requests.js';
 import { limitRecipients } from './http/limits.js';
 import { pagePolicy, securityHeaders } from './http/security-headers.js';
 import { sendRobots, sendStylesheet } from './http/static.js';
+import { createLane } from './lane.js';
 import { reason, undo } from './opt-out/afterwards.js';
 import { machineLink } from './opt-out/link.js';
 import { listLinks, signedLinks } from './opt-out/links.js';
@@ -22,14 +22,25 @@ import { pixel } from './opt-out/pixel.js';
 import { server } from './opt-out/server.js';
 import { surfaces } from './surfaces.js';
 
+/** Answers every request: at the doors of machines at once, at all others by Express. */
+export function createListener(deps: Deps): RequestListener {
+  const logRequest = logRequests(deps);
+  const setHeaders = securityHeaders(deps.baseUrl);
+  const lane = createLane(deps);
+  const answer = lane.orElse(createApp(deps, lane));
+  return (req, res) => {
+    logRequest(req, res);
+    setHeaders(res);
+    answer(req, res);
+  };
+}
+
 /** The whole HTTP surface, grouped by who calls. */
-export function createApp(deps: Deps): Express {
+export function createApp(deps: Deps, lane = createLane(deps)): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', 'simple');
-  app.use(logRequests(deps));
-  app.use(securityHeaders(deps.baseUrl));
 
   // Those who run it
   app.get('/healthz', healthz());
@@ -42,23 +53,23 @@ export function createApp(deps: Deps): Express {
   // Recipients; and on the list's one link, first the programs that open it
   const limit = limitRecipients(deps);
   const lists = listLinks(deps);
-  app.all('/l/:id', machine(deps, machineLink(deps, lists)), limit, page(deps, lists));
+  app.all('/l/:id', lane.door('/l/:id', machineLink(deps, lists), limit, page(deps, lists)));
   app.all('/l/:id/opt-out', limit, form(deps, lists));
   app.all('/l/:id/undo', limit, undo(deps, lists));
   app.all('/l/:id/reason', limit, reason(deps, lists));
   const signed = signedLinks(deps);
-  app.all('/o/:id', machine(deps, machineLink(deps, signed)), limit, page(deps, signed));
+  app.all('/o/:id', lane.door('/o/:id', machineLink(deps, signed), limit, page(deps, signed)));
   app.all('/o/:id/opt-out', limit, form(deps, signed));
   app.get('/signoff.css', sendStylesheet());
   app.get('/robots.txt', sendRobots());
 
   // Mailers and their servers
-  app.all('/l/:id/pixel.gif', machine(deps, pixel(deps, lists)));
-  app.all('/l/:id/notify', machine(deps, server(deps, lists)));
-  app.all('/l/:id/download', machine(deps, download(deps)));
-  app.all('/l/:id/scrub', machine(deps, scrub(deps)));
-  app.all('/o/:id/pixel.gif', machine(deps, pixel(deps, signed)));
-  app.all('/o/:id/notify', machine(deps, server(deps, signed)));
+  app.all('/l/:id/pixel.gif', lane.door('/l/:id/pixel.gif', pixel(deps, lists)));
+  app.all('/l/:id/notify', lane.door('/l/:id/notify', server(deps, lists)));
+  app.all('/l/:id/download', lane.door('/l/:id/download', download(deps)));
+  app.all('/l/:id/scrub', lane.door('/l/:id/scrub', scrub(deps)));
+  app.all('/o/:id/pixel.gif', lane.door('/o/:id/pixel.gif', pixel(deps, signed)));
+  app.all('/o/:id/notify', lane.door('/o/:id/notify', server(deps, signed)));
 
   // List owners and mailers, in a browser: src/console/routes.ts
   app.use(consoleRoutes(deps));
@@ -77,19 +88,6 @@ export function createApp(deps: Deps): Express {
     deps.metrics.answered('other', res.statusCode);
   }) satisfies ErrorRequestHandler);
   return app;
-}
-
-/** A door that is plain Node, as all that machines call are: it names itself where it has answered. */
-type MachineDoor = (req: IncomingMessage, res: ServerResponse, id: string) => Promise<CountedDoor | null>;
-
-function machine({ metrics }: Deps, door: MachineDoor): RequestHandler<{ id: string }> {
-  return (req, res, next) => {
-    const startedAt = performance.now();
-    door(req, res, req.params.id).then((name) => {
-      if (name === null) next();
-      else metrics.answered(name, res.statusCode, startedAt);
-    }, next);
-  };
 }
 
 const malformedPath = new HttpError(400, 'malformed', 'The address of this page is malformed.');

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { hostname } from 'node:os';
 import process from 'node:process';
 import type { Logger } from 'pino';
-import { createApp } from './app.js';
+import { createListener } from './app.js';
 import type { Config } from './config.js';
 import { consoleTexts } from './console/texts.js';
 import { createAttackRule, type AttackRule } from './core/attack-rule.js';
@@ -52,7 +52,8 @@ export interface Service {
  */
 export async function startService(config: Config, log: Logger): Promise<Service> {
   const db = await openDatabase(config);
-  const server = createServer({ maxHeaderSize: 16 * 1024 });
+  // Node looks for requests that are late every 30 s by itself: slow clients would have that on top.
+  const server = createServer({ maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1000 });
   let metrics: Server | null = null;
   let keeper: Keeper | undefined;
   let attackRule: AttackRule | undefined;
@@ -73,7 +74,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       log,
     });
     const deps = makeDeps(config, log, db, secret, startedKeeper, attackRule, baseUrl);
-    server.on('request', createApp(deps));
+    server.on('request', createListener(deps));
     const { scrape } = deps;
     if (config.metricsBind !== null && scrape !== null) metrics = metricsServer(scrape);
     const metricsPort = metrics === null ? null : await listenForMetrics(config, metrics);
@@ -130,7 +131,11 @@ async function listen(config: Config, server: Server): Promise<number> {
   server.headersTimeout = 10_000;
   limitBodyTime(server, 30_000);
   server.keepAliveTimeout = 65_000;
+  // Their octets are bounded. Node silently drops headers beyond a count, and a proxy may write its own last.
+  server.maxHeadersCount = 0;
   server.maxConnections = config.maxConnections;
+  // Who waits for nothing makes room for who cannot get in.
+  server.on('drop', () => server.closeIdleConnections());
   return listenOn(server, config, `HOST ${config.host}, PORT ${config.port}`);
 }
 

@@ -1,6 +1,7 @@
 /**
- * `npm test`: type-check, lint and build, then every test on SQLite and on MariaDB or MySQL, side by side: each
- * run keeps one core busy. What the second one prints comes when it has ended.
+ * `npm test`: a build, then every test on SQLite and on MariaDB or MySQL, side by side: each run keeps one core
+ * busy. Type-check and lint run beside them at the lowest priority, in the time in which the tests wait. What
+ * they and the second run print comes when those have ended.
  *
  *   npm test -- [--only sqlite|mysql] [--fast] [Mocha's arguments and spec files]
  *
@@ -33,7 +34,12 @@ const runOnce: Readonly<Record<string, readonly string[]>> = {
     ...['core/sorted-lines.test.ts', 'core/time-zone.test.ts', 'http/client-address.test.ts'],
     ...['http/locale.test.ts', 'http/request.test.ts', 'http/zip.test.ts', 'http/upload.test.ts'],
     ...['api/page.test.ts', 'api/openapi.test.ts', 'cli/usage.test.ts', 'cli/global-list.test.ts'],
-    ...['console/texts.test.ts', 'console/accessibility.test.ts', 'console/*browser.test.ts'],
+    ...[
+      'matrix/addresses.test.ts',
+      'console/texts.test.ts',
+      'console/accessibility.test.ts',
+      'console/*browser.test.ts',
+    ],
     ...[
       'cli/refusals.test.ts',
       'cli/backup-damaged.test.ts',
@@ -44,7 +50,7 @@ const runOnce: Readonly<Record<string, readonly string[]>> = {
   mysql: [
     ...['cli/account-settings.test.ts', 'cli/attacks.test.ts', 'cli/credentials.test.ts'],
     ...['cli/import-job.test.ts', 'cli/links-mint*.test.ts', 'cli/removals.test.ts'],
-    ...['console/matrix.test.ts'],
+    ...['console/matrix.test.ts', 'matrix/matrix.test.ts'],
   ],
 };
 
@@ -63,10 +69,14 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const { enginesAsked, isFast, mochaArguments } = readArguments(process.argv.slice(2));
 const totals: Totals = { passed: 0, failed: [], skipped: [] };
 const engines = enginesAsked.filter(isHere);
-/** What the second run has printed. */
+/** What is printed at the end, so that it does not get in between. */
 const later: string[] = [];
-if (!isFast) await Promise.all(['typecheck', 'lint', 'build'].map(checkSources));
-await Promise.all(engines.map((engine) => (engine === 'sqlite' ? testOn('sqlite', {}) : testOnMysql())));
+// The type-check says what is wrong with the types.
+if (!isFast) await checkSources('build', '--noCheck');
+await Promise.all([
+  ...(isFast ? [] : [checkSources('typecheck').then(() => checkSources('lint'))]),
+  ...engines.map((engine) => (engine === 'sqlite' ? testOn('sqlite', {}) : testOnMysql())),
+]);
 for (const text of later) process.stdout.write(text);
 report();
 
@@ -102,12 +112,14 @@ function isHere(engine: string): boolean {
 }
 
 /** Runs a script of package.json, and shows what it says where it fails. */
-async function checkSources(script: string): Promise<void> {
-  const child = start('npm', ['run', '--silent', script], {}, 'pipe');
+async function checkSources(script: string, ...more: string[]): Promise<void> {
+  const child = start('npm', ['run', '--silent', script, '--', ...more], {}, 'pipe');
+  if (child.pid !== undefined && script !== 'build')
+    os.setPriority(child.pid, os.constants.priority.PRIORITY_LOW);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (said += String(chunk)));
   const isClean = (await ended(child)) === 0;
-  console.log(isClean ? `${script}: clean` : `${script} failed:\n${said}`);
+  later.push(isClean ? `${script}: clean\n` : `${script} failed:\n${said}`);
   if (!isClean) totals.failed.push(`npm run ${script}`);
 }
 

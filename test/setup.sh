@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and npm does not bring: a MySQL or MariaDB server, which the tests run
-# privately, Chromium, and 7-Zip, which opens the ZIP files. What is there already is left alone, so this can be run any number of times.
+# privately, Chromium, 7-Zip, which opens the ZIP files, wrk, which puts the benches under load, and galera-4 and rsync
+# for the cluster of `npm run prove`. What is there already is left alone, so this can be run any number of times.
 set -euo pipefail
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -15,6 +16,9 @@ has_any() {
 has_server() { has_any mariadbd mysqld; }
 has_browser() { has_any chromium chromium-browser google-chrome google-chrome-stable; }
 has_zip() { has_any 7z 7zz; }
+is_maria() { has_any mariadbd || ! has_any mysqld; }
+has_galera() { compgen -G '/usr/lib*/galera*/libgalera_smm.so' >/dev/null; }
+has_load() { has_any wrk; }
 
 # Without these the tests skip what needs them. That is for the person at this machine to weigh; a
 # build machine must not.
@@ -28,8 +32,14 @@ packages=()
 has_server || packages+=(mariadb-server)
 has_browser || packages+=(chromium)
 has_zip || packages+=(7zip)
+# Only recommended by mariadb-server; another system's MariaDB has its own.
+if is_maria && [[ -f /etc/debian_version ]]; then
+  has_galera || packages+=(galera-4)
+  has_any rsync || packages+=(rsync)
+fi
+has_load || packages+=(wrk)
 if [[ ${#packages[@]} -eq 0 ]]; then
-  echo 'test:setup: a database server, a browser and 7-Zip are here; nothing to install'
+  echo 'test:setup: a database server, a browser, 7-Zip and wrk are here; nothing to install'
   exit 0
 fi
 
@@ -61,3 +71,4 @@ fi
 has_server || stop_short 'there is still no database server'
 has_browser || stop_short 'there is still no browser'
 has_zip || stop_short 'there is still no 7-Zip'
+has_load || stop_short 'there is still no wrk'

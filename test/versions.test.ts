@@ -148,7 +148,7 @@ describe('The packages we depend on', () => {
   it('are all used, and all that is used is declared', () => {
     const shipped = new Set(sourcesUnder('src', 'migrations', 'bin').flatMap(importedBy));
     const rootFiles = readdirSync(root).filter((file) => /\.[cm]?[jt]s$/.test(file));
-    const others = new Set([...sourcesUnder('test', 'bench'), ...rootFiles].flatMap(importedBy));
+    const others = new Set([...sourcesUnder('test', 'bench', 'prove'), ...rootFiles].flatMap(importedBy));
     const commands = new Set(Object.values(own.scripts ?? {}).flatMap((script) => script.split(/[\s=]+/)));
     const isCommand = (name: string) => {
       const bin = locked[`node_modules/${name}`]?.bin;

@@ -32,6 +32,8 @@ const controlCharacter = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\uFFFD]/u;
 // Format characters, variation selectors, tag characters, Hangul fillers, and Braille's blank.
 const invisibleCharacter = /[\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]/u;
 // What RFC 5322 leaves out of an atom, and a full-width @, which looks like the real one.
+/** What most addresses are made of: none of the above, and nothing that has more than one form. */
+const plainAscii = /^[\x20-\x7e]*$/;
 const notInLocalPart = /[\s,;:<>()[\]\\"@\uFF20\uFE6B]/u;
 const fullWidthAscii = /[\uFF01-\uFF5E]/gu;
 
@@ -53,6 +55,7 @@ const mergeTagMarks: readonly (readonly [string, string])[] = [
   ['#', '#'],
   ['-', '-'],
 ];
+const mergeTagStart = /^[{[<*%#$@-]/;
 
 /**
  * Reads one e-mail address, generously, since it belongs to someone who wants to leave. Never throws,
@@ -79,11 +82,12 @@ export function parseAddress(
   const given = text.trim();
   if (given === '') return refused('missing');
 
-  const link = withoutMailto(options.typed ? asAscii(given) : given);
+  const isPlain = plainAscii.test(given);
+  const link = withoutMailto(options.typed && !isPlain ? asAscii(given) : given);
   const bare = withoutAngles(link);
   if (isMergeTag(link) || isMergeTag(bare)) return refused('merge-tag');
-  if (controlCharacter.test(given)) return refused('control-character');
-  if (invisibleCharacter.test(given)) return refused('invisible-character');
+  if (!isPlain && controlCharacter.test(given)) return refused('control-character');
+  if (!isPlain && invisibleCharacter.test(given)) return refused('invisible-character');
 
   const at = bare.startsWith('"') ? atAfterQuotes(bare) : bare.lastIndexOf('@');
   if (at === -1) return refused(bare.includes('@') ? 'bad-local-part' : 'no-at');
@@ -91,7 +95,7 @@ export function parseAddress(
   const typedLocal = bare.slice(0, at).trimEnd();
   const isQuoted = typedLocal.startsWith('"');
   const sentLocal = options.query && !isQuoted ? typedLocal.replaceAll(' ', '+') : typedLocal;
-  const local = keyForm(sentLocal);
+  const local = isPlain ? sentLocal.toLowerCase() : keyForm(sentLocal);
   if (!isLocalPart(local)) return refused('bad-local-part');
   const domain = asciiDomain(bare.slice(at + 1).trimStart());
   if (domain === null) return refused('bad-domain');
@@ -110,6 +114,7 @@ export function parseAddress(
  */
 export function isMergeTag(text: string): boolean {
   const tag = text.trim();
+  if (!mergeTagStart.test(tag)) return false;
   return mergeTagMarks.some(([open, close]) => {
     if (tag.length <= open.length + close.length) return false;
     if (!tag.startsWith(open) || !tag.endsWith(close)) return false;

@@ -50,24 +50,32 @@ export async function* auditFiguresOf(db: Db, listId: number, standing: Standing
     const rows: FigureRow[] = await db<FigureRow>('opt_out_figures')
       .where({ list_id: listId })
       .whereBetween('slot', [after + 1, last]);
+    // Read after them: of a slot that was forgotten in between, what is counted later is only a part.
+    const wholeFrom = await figuresWholeFrom(db);
     for (const { slot, source, opt_outs } of rows) {
       const name = `${slot} ${source}`;
       if (slot % slotMs !== 0) yield breach(`${name}: no half hour begins there`);
       if (!isSource(source)) yield breach(`${name}: there is no such source`);
       if (!(Number.isSafeInteger(opt_outs) && opt_outs > 0)) yield breach(`${name}: opt_outs is ${opt_outs}`);
       const count = standing.get(name) ?? 0;
-      if (count > opt_outs) yield breach(`${name}: opt_outs is ${opt_outs}, and ${count} stand`);
+      if (count > opt_outs && slot >= wholeFrom)
+        yield breach(`${name}: opt_outs is ${opt_outs}, and ${count} stand`);
       standing.delete(name);
     }
     after = last;
   }
+  const wholeFrom = await figuresWholeFrom(db);
+  for (const [name, count] of standing) {
+    if (Number(name.split(' ')[0]) < wholeFrom) continue;
+    yield breach(`${name}: ${count} stand that were counted, and there is no figure`);
+  }
+}
+
+async function figuresWholeFrom(db: Db): Promise<number> {
   const noted = await db<{ name: string; value: string }>('installation')
     .where({ name: wholeFromName })
     .first();
-  for (const [name, count] of standing) {
-    if (Number(name.split(' ')[0]) < Number(noted?.value ?? 0)) continue;
-    yield breach(`${name}: ${count} stand that were counted, and there is no figure`);
-  }
+  return Number(noted?.value ?? 0);
 }
 
 /** What no single list shows, and the settings of alerts. */

@@ -1,11 +1,13 @@
 import { hash } from 'node:crypto';
 import { setImmediate as everyoneElse } from 'node:timers/promises';
-import { engineOf, type Db } from '../db/connect.js';
+import { engineOf, rowsOf, type Db } from '../db/connect.js';
+import { joinedOctets } from '../db/engine.js';
 import { addressForms, md5Of } from './address.js';
 import { hex, readAddresses } from './entries.js';
 import { isLive, liveRows, type EntryRow } from './entry-rows.js';
 import { listsThatCount } from './global-list.js';
 import { walkInternational } from './international.js';
+import { EVERYTHING, LIVE } from './opt-outs.js';
 import { refuseWhileRestoring } from './removals-under-way.js';
 
 /** What is asked about: an address, or a hash of either form of one. */
@@ -109,34 +111,52 @@ async function bucketsOf(items: readonly Item[]): Promise<Mark[][]> {
   return buckets;
 }
 
-async function settle(
-  { db, listIds, options, signal }: Asked,
-  marks: readonly Mark[],
-  found: Found,
-): Promise<void> {
-  signal?.throwIfAborted();
+async function settle(asked: Asked, marks: readonly Mark[], found: Found): Promise<void> {
+  asked.signal?.throwIfAborted();
   const keys = new Set(marks.map(({ hash }) => hash.slice(0, 32)));
-  const rows = await liveRows(
-    db,
-    listIds,
-    [...keys].map((key) => Buffer.from(key, 'hex')),
-    options,
-  );
-  const listsOf = new Map<string, number[]>();
-  for (const row of rows) {
-    const hash = hashOf(row);
-    const lists = listsOf.get(hash);
-    if (lists === undefined) listsOf.set(hash, [row.list_id]);
-    else lists.push(row.list_id);
+  for (const { listId, hashes } of await heldUnder(asked, [...keys])) {
+    for (const { hash, place } of marks) if (hashes.has(hash)) add(found, place, listId);
   }
-  for (const { hash, place } of marks) for (const id of listsOf.get(hash) ?? nobody) add(found, place, id);
   await everyoneElse();
 }
 
 /** What an entry can be told by: its MD5, or the SHA-256 where only that is known. */
-function hashOf({ address, address_key, sha256 }: EntryRow): string {
-  const isSha256Only = address === null && sha256 !== null && sha256.subarray(0, 16).equals(address_key);
-  return hex(isSha256Only ? sha256 : address_key);
+const hashOfRow = `CASE WHEN address IS NULL AND SUBSTR(sha256, 1, 16) = address_key THEN HEX(sha256) ELSE HEX(address_key) END`;
+
+/**
+ * The hashes that suppress under some keys, all in hexadecimal: in one statement over both lists, since an address may
+ * move from one to the other meanwhile. The keys stand in its text, of which no driver has to make them first, and
+ * the hashes come as one value a list: both take longer than to find them.
+ */
+async function heldUnder(asked: Asked, keys: readonly string[]): Promise<Held[]> {
+  const { db, listIds, options } = asked;
+  const { tag, at } = options;
+  if (keys.some((key) => !/^[0-9a-f]{32}$/.test(key))) throw new Error('a key is 16 octets in hexadecimal');
+  const { byIndex, joined } = engineOf(db);
+  const tags = tag === undefined ? [] : [Buffer.from(EVERYTHING), Buffer.from(tag)];
+  const select = `SELECT ? AS list_id, ${joined(hashOfRow, ' ')} AS hashes FROM opt_outs ${byIndex(null)}
+    WHERE list_id = ? AND address_key IN (${keys.map((key) => `X'${key}'`).join(',')}) AND ${LIVE}
+    ${tag === undefined ? '' : 'AND tag IN (?, ?)'}`;
+  const result: unknown = await db.raw(
+    listIds.map(() => select).join(' UNION ALL '),
+    listIds.flatMap((id) => [id, id, at, ...tags]),
+  );
+  const rows = rowsOf<{ list_id: number | string; hashes: Buffer | string | null }>(db, result);
+  // There is a hash for each tag: what MySQL has cut off would pass for mailable.
+  if (rows.some(({ hashes }) => (hashes ?? '').length >= joinedOctets)) {
+    const middle = keys.length >> 1;
+    const lower = await heldUnder(asked, keys.slice(0, middle));
+    return [...lower, ...(await heldUnder(asked, keys.slice(middle)))];
+  }
+  return rows.map((row) => ({
+    listId: Number(row.list_id),
+    hashes: new Set((row.hashes ?? '').toString().toLowerCase().split(' ')),
+  }));
+}
+
+interface Held {
+  readonly listId: number;
+  readonly hashes: ReadonlySet<string>;
 }
 
 function hashesOf({ normalised, md5, sha256 }: Item): string[] {

@@ -221,18 +221,21 @@ function distinct(keys: readonly Buffer[]): Buffer[] {
   return [...new Map(keys.map((key) => [hex(key), key])).values()];
 }
 
+/** What an entry is made of. */
+export type Named = Pick<EntryRow, 'address_key' | 'address' | 'sha256'>;
+
 /** What can be expressed in most formats: the address, then a hash with the other one, then the MD5 alone. */
-export function mostTelling(row: EntryRow, others: readonly EntryRow[]): EntryRow {
+export function mostTelling<T extends Named>(row: T, others: readonly T[]): T {
   const rows = [row, ...others];
   return rows.find(({ address }) => address !== null) ?? rows.find(({ sha256 }) => sha256 !== null) ?? row;
 }
 
-export function entryOf(row: EntryRow, isSuppressed: boolean): Entry {
+export function entryOf(row: Named, isSuppressed: boolean): Entry {
   const { address, address_key, sha256 } = row;
   return { isSuppressed, address, md5: isSha256Only(row) ? null : address_key, sha256 };
 }
 
-function isSha256Only({ address, address_key, sha256 }: EntryRow): boolean {
+function isSha256Only({ address, address_key, sha256 }: Named): boolean {
   return address === null && sha256 !== null && sha256.subarray(0, 16).equals(address_key);
 }
 

@@ -48,7 +48,7 @@ export interface ImportStep {
   readonly warnings: readonly ImportWarning[];
 }
 
-export type Record = (optOuts: readonly (OptOut | HashedOptOut)[]) => Promise<void>;
+export type Record = (optOuts: readonly (OptOut | HashedOptOut)[], onNew: () => void) => Promise<void>;
 
 /** What the recorder writes in one statement: some ten milliseconds of SQLite's one lock. */
 export const batchRows = 1000;
@@ -86,8 +86,10 @@ export async function store(
   if (record !== null) {
     const refused = await patiently(patienceMs, async () => {
       const all = await optOutsOf(db, list, due, now, options);
-      const places = await recordAll(all, record, options.batchRows);
-      if (begunAt === null) return places;
+      const { refused: places, areNew } = await recordAll(all, record, options.batchRows);
+      // To look for them would take half as long as to record them.
+      known = 0;
+      if (begunAt === null || areNew) return places;
       const recorded = all.filter(({ place }) => !places.has(place));
       known = await retrying(db, patienceMs, () => countKnown(db, list.id, recorded, begunAt));
       return places;
@@ -173,22 +175,26 @@ async function erasedOf(
 /**
  * What the database refuses is found by halving, and the rest is recorded.
  *
- * @returns the places of those that it refuses.
+ * @returns the places of those that it refuses, and whether the others are surely all new.
  * @throws what the database does, where it takes nothing at all: then it is not the rows.
  */
 async function recordAll(
   all: readonly Placed[],
   record: Record,
   rowsAtOnce = batchRows,
-): Promise<Set<number>> {
+): Promise<{ refused: Set<number>; areNew: boolean }> {
   const refused = new Set<number>();
   let recorded = 0;
+  let fresh = 0;
   let failure: unknown;
 
   async function recordParts(parts: readonly Placed[]): Promise<void> {
     if (parts.length <= rowsAtOnce) {
       try {
-        await record(parts.map(({ optOut }) => optOut));
+        await record(
+          parts.map(({ optOut }) => optOut),
+          () => (fresh += parts.length),
+        );
         recorded += parts.length;
         return;
       } catch (error) {
@@ -204,7 +210,7 @@ async function recordAll(
 
   await recordParts(all);
   if (recorded === 0 && refused.size > 0) throw failure;
-  return refused;
+  return { refused, areNew: fresh === recorded };
 }
 
 /** A database that is started anew in the middle of a long import does not end it. */

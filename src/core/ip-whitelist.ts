@@ -111,7 +111,7 @@ export function parseIp(text: string): string | null {
  */
 export function isPrivateIp(ip: string): boolean {
   const words = wordsOf(ip);
-  return words === null || holdsPrivate(networkOf(words, words.length * 32));
+  return words === null || notGlobal.some((network) => holds(network, words));
 }
 
 /** In English, for the command line and logs: `203.0.113.0/24: 256 addresses`. */

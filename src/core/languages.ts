@@ -20,6 +20,9 @@ const headOfFile = z.object({
   _language: z.strictObject({ name: z.string().min(1), dir: z.enum(['ltr', 'rtl']) }),
 });
 
+/** More than a language has: keys are never made of what a request brings, and if they were, that ends here. */
+const mostTexts = 5000;
+
 const resources: Record<string, { translation: ResourceLanguage }> = {};
 
 /** Every language there is a `locales/*.json` for, by code. */
@@ -54,10 +57,24 @@ export function getLanguage(code: string): Language {
   return language;
 }
 
+const translators = new Map<string, Translate>();
+
 /** The texts of one language; of English where the code is unknown. */
 export function translatorFor(code: string): Translate {
-  const t = i18n.getFixedT(getLanguage(code).code);
-  return (key, values) => t(key, { ...values });
+  const language = getLanguage(code).code;
+  const known = translators.get(language);
+  if (known !== undefined) return known;
+  const t = i18n.getFixedT(language);
+  // Each page has a dozen texts into which nothing is put; i18next takes longer over one than all the rest does.
+  const texts = new Map<string, string>();
+  const translate: Translate = (key, values) => {
+    if (values !== undefined) return t(key, { ...values });
+    const text = texts.get(key) ?? t(key);
+    if (texts.size < mostTexts) texts.set(key, text);
+    return text;
+  };
+  translators.set(language, translate);
+  return translate;
 }
 
 /** Whether there is a text of this key: for keys made from codes that come from elsewhere. */

@@ -47,7 +47,8 @@ export interface FoundRow extends FoundOptOut {
 
 export const foundColumns = [
   ...(['list_id', 'address_key', 'tag', 'address', 'sha256', 'created_at', 'last_at', 'source'] as const),
-  ...(['expires_at', 'mailer_id', 'credential_id', 'removed_at', 'removal_id', 'feed_number'] as const),
+  ...(['reason', 'expires_at', 'mailer_id', 'credential_id', 'removed_at', 'removal_id'] as const),
+  'feed_number',
 ] as const;
 
 /** A row of which all is read costs as much as so many of an index. */

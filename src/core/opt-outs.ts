@@ -54,7 +54,8 @@ export interface HashedOptOut extends Omit<OptOut, 'address'> {
 /** A row of `opt_outs` as the recorder writes it. */
 export type OptOutRow = readonly (string | number | Buffer | null)[];
 
-const columns = [
+/** Those that the recorder writes, in this order. */
+export const columns = [
   'list_id',
   'address_key',
   'tag',
@@ -136,14 +137,20 @@ export function compareRows(a: OptOutRow, b: OptOutRow): number {
  *
  * `vouched` says that somebody else than its first client stands behind an opt-out: a signed link, another
  * network, or a person at the page. Taking a burst back leaves such rows (bursts.ts).
+ *
+ * @returns true where surely none of them stood before, not even as removed: SQLite, and MySQL of a single row, never
+ *   tell.
  */
-export async function writeOptOuts(db: Db, rows: readonly OptOutRow[]): Promise<void> {
-  const placeholders = `(${columns.map(() => '?').join(',')})`;
-  const sql =
-    `INSERT INTO opt_outs (${columns.join(', ')}) VALUES ${rows.map(() => placeholders).join(',')} ` +
-    mergeClause(db);
-  await db.raw(sql, rows.flat() as (string | number | Buffer)[]);
+export async function writeOptOuts(db: Db, rows: readonly OptOutRow[]): Promise<boolean> {
+  const { name, areAllNew } = engineOf(db);
+  const merge = (mergeClauses[name] ??= mergeClause(db));
+  const sql = `${insertInto} ${Array(rows.length).fill(placeholders).join(',')} ${merge}`;
+  return areAllNew(await db.raw(sql, rows.flat() as (string | number | Buffer)[]));
 }
+
+const insertInto = `INSERT INTO opt_outs (${columns.join(', ')}) VALUES`;
+const placeholders = `(${columns.map(() => '?').join(',')})`;
+const mergeClauses: { sqlite?: string; mysql?: string } = {};
 
 /**
  * MySQL assigns from left to right and reads what it has assigned, SQLite reads the standing row
@@ -186,7 +193,7 @@ function mergeClause(db: Db): string {
     expires_at = CASE WHEN NOT (${live}) THEN ${incoming('expires_at')}
       WHEN opt_outs.expires_at IS NULL OR ${incoming('expires_at')} IS NULL THEN NULL
       ELSE ${larger('opt_outs.expires_at', incoming('expires_at'))} END,
-    removed_at = NULL`;
+    removed_at = NULL`.replace(/\s+/g, ' ');
 }
 
 /** The SQL condition of a row that suppresses its address at the time of the one binding. */

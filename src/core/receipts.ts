@@ -138,6 +138,12 @@ function rowOf(db: Db, { listId, addressKey, tag, number }: Receipt) {
   });
 }
 
+let lastKey: { readonly secret: string; readonly key: Buffer } | null = null;
+
+/** An installation has one secret: its key is derived once. */
 function keyOf(secret: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', 'signoff: receipts', 32));
+  if (lastKey?.secret !== secret) {
+    lastKey = { secret, key: Buffer.from(hkdfSync('sha256', secret, '', 'signoff: receipts', 32)) };
+  }
+  return lastKey.key;
 }

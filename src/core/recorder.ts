@@ -13,10 +13,11 @@ export interface Recorder {
   /**
    * Records opt-outs, and resolves only once they are committed. At most 1,000 at a time.
    *
+   * @param onNew called before that where surely none of them stood before: not wherever that is so.
    * @throws Unavailable when the queue is full, the service is stopping, or the database is away. Whether
    *   the opt-outs were recorded is then unknown; recording them again is harmless.
    */
-  record(optOuts: readonly (OptOut | HashedOptOut)[]): Promise<void>;
+  record(optOuts: readonly (OptOut | HashedOptOut)[], onNew?: () => void): Promise<void>;
   /** Takes nothing more, and resolves when all that was taken has been answered. */
   drain(): Promise<void>;
   /** Rows that wait, and statements in flight. */
@@ -33,6 +34,7 @@ export interface RecorderOptions {
 interface Waiting {
   readonly rows: OptOutRow[];
   readonly since: number;
+  readonly onNew: (() => void) | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -66,7 +68,7 @@ export function createRecorder(
   let isDraining = false;
   let whenIdle: (() => void)[] = [];
 
-  function record(optOuts: readonly (OptOut | HashedOptOut)[]): Promise<void> {
+  function record(optOuts: readonly (OptOut | HashedOptOut)[], onNew?: () => void): Promise<void> {
     if (optOuts.length === 0) return Promise.resolve();
     if (isDraining) return Promise.reject(new Unavailable('the service is stopping'));
     if (waiting + optOuts.length > queueRows) {
@@ -74,7 +76,7 @@ export function createRecorder(
     }
     const rows = optOuts.map(rowOf);
     return new Promise((resolve, reject) => {
-      queue.push({ rows, since: Date.now(), resolve, reject });
+      queue.push({ rows, since: Date.now(), onNew, resolve, reject });
       waiting += rows.length;
       schedule();
     });
@@ -118,8 +120,9 @@ export function createRecorder(
    */
   async function writeParts(batch: Waiting[]): Promise<Unavailable | null> {
     try {
-      await write(batch);
+      const areNew = await write(batch);
       onCommit();
+      if (areNew) for (const entry of batch) entry.onNew?.();
       for (const entry of batch) entry.resolve();
       return null;
     } catch (error) {
@@ -146,13 +149,14 @@ export function createRecorder(
     }
   }
 
-  async function write(batch: Waiting[]): Promise<void> {
+  async function write(batch: Waiting[]): Promise<boolean> {
     const rows = batch.flatMap((entry) => entry.rows).sort(compareRows);
     const startedAt = performance.now();
     let isCommitted = false;
     try {
-      await retrying(db, timeoutMs, () => writeOptOuts(db, rows));
+      const areNew = await retrying(db, timeoutMs, () => writeOptOuts(db, rows));
       isCommitted = true;
+      return areNew;
     } finally {
       onStatement?.(rows, performance.now() - startedAt, isCommitted);
     }

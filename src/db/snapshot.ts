@@ -19,6 +19,8 @@ export async function openSnapshot(db: Db): Promise<Snapshot> {
     return { db, close: () => db.raw('ROLLBACK') };
   }
   const trx = await db.transaction({ isolationLevel: 'repeatable read' });
+  // Whoever takes the backup may pause for longer than a transaction of the service ever does (see mysql.ts).
+  await trx.raw('SET SESSION wait_timeout = 28800 /*M!100300 , idle_transaction_timeout = 0 */');
   await firstRead(trx);
   return { db: trx, close: () => trx.rollback() };
 }

@@ -17,7 +17,9 @@ export const sqliteEngine: Engine = {
   onRepeat: 'ON CONFLICT (list_id, address_key, tag) DO UPDATE SET',
   smaller: (a, b) => `MIN(${a}, ${b})`,
   larger: (a, b) => `MAX(${a}, ${b})`,
+  joined: (sql, separator) => `CAST(group_concat(${sql}, '${separator}') AS BLOB)`,
   clientNetwork: (column) => `client_network(${column})`,
+  areAllNew: () => false,
   isUnavailable: (error) =>
     /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM)/.test((error as { code?: string }).code ?? ''),
   isRetryable: (error) => /^SQLITE_(BUSY|LOCKED)/.test((error as { code?: string }).code ?? ''),

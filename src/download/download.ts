@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tagThatCounts } from '../core/asked-tag.js';
 import { logDownload, logDownloadEnd } from '../core/downloads.js';
 import { readEntriesSince } from '../core/entries-since.js';
-import { readChanges, readEntries } from '../core/entries.js';
+import { readChanges } from '../core/entries.js';
 import { notExpressed } from '../core/entry-texts.js';
 import { cursorText, getFeed, readCursor } from '../core/feed.js';
 import type { Fetch } from '../core/fetches.js';
@@ -15,7 +15,7 @@ import { NotFound, Unavailable } from '../errors.js';
 import { downloadHeaders } from '../http/door-answers.js';
 import { sendProblemJson } from '../http/errors.js';
 import { HttpError } from '../http/http-error.js';
-import { sendListFile } from '../http/list-file.js';
+import { sendListFile, wholeList } from '../http/list-file.js';
 import type { CountedDoor } from '../http/metrics.js';
 import { queryOf } from '../http/request.js';
 import { sendNothing } from '../http/respond.js';
@@ -127,7 +127,7 @@ async function answer(
         )
       : request.since !== null
         ? readEntriesSince(db, listIds, request.since, options)
-        : readEntries(db, listIds, options);
+        : wholeList(deps, listIds, { ...options, format });
   const fetch: Fetch = {
     ...{ downloadId, listId: list.id, mailerId: mailer.id, listIds, markedAt: mark.number },
     ...{ extent, from: from ?? request.since, reached: feed.lastNumber, reachedAt },

@@ -70,6 +70,7 @@ export function compileTrust(trustProxy: readonly string[]): Trust {
     }
     return [network];
   });
+  if (proxies.length === 0) return () => false;
   return (address) => isWhitelisted(proxies, parseIp(address));
 }
 

@@ -14,6 +14,8 @@ import { renderProblemPage } from './views.js';
  * The brake on the recipients' doors, far above what a city behind one address needs: it slows floods,
  * and never blocks. It counts by address (IPv6: by /56), in this process, and is open to addresses that
  * say nothing about who asks: private ones, and those behind a proxy that TRUST_PROXY does not name.
+ *
+ * The page is reached without Express (lane.ts): nothing here asks for `req.ip`, or answers by `res.send`.
  */
 export function limitRecipients(deps: Deps): RequestHandler {
   return rateLimit({
@@ -47,7 +49,7 @@ export function limitRecipients(deps: Deps): RequestHandler {
 }
 
 /** By the last part of its path: this stands before the doors. */
-function doorOf({ path }: Request): CountedDoor {
-  const [, last] = /^\/\w\/[^/]+\/([a-z-]+)$/.exec(path) ?? [];
+function doorOf({ url }: Request): CountedDoor {
+  const [, last] = /^\/\w\/[^/]+\/([a-z-]+)(?:\?|$)/.exec(url) ?? [];
   return last === 'opt-out' ? 'form' : last === 'undo' || last === 'reason' ? last : 'page';
 }

@@ -7,6 +7,9 @@ import type { Entry } from '../core/entries.js';
 import { headOf, lineOf, type FileType } from '../core/entry-lines.js';
 import { textsOf, type Format } from '../core/entry-texts.js';
 import { noteFetch, type Fetch } from '../core/fetches.js';
+import { readJoined, type JoinedEntries, type JoinedOptions } from '../core/joined-entries.js';
+import { linesOfJoined } from '../core/joined-lines.js';
+import { engineOf } from '../db/connect.js';
 import type { Deps } from '../deps.js';
 import { cutOff, cutOffWhenStalled } from './cut-off.js';
 
@@ -15,13 +18,27 @@ const chunkOctets = 32 * 1024;
 
 /** A download that is in the access log, and whose head is written. */
 export interface ListFile {
-  readonly slices: AsyncIterable<Entry[]>;
+  readonly slices: AsyncIterable<Entry[] | JoinedEntries>;
   readonly format: Format;
   readonly fileType: FileType;
   readonly isGzip: boolean;
   /** Of a single tag: it does not count as having come so far. */
   readonly isOfTag: boolean;
   readonly fetch: Fetch;
+}
+
+/**
+ * All that suppresses, read ahead while no other download is under way: the database has more to do then than we have,
+ * but nobody else is to wait for it.
+ */
+export function wholeList(
+  deps: Deps,
+  listIds: readonly number[],
+  options: JoinedOptions,
+): ListFile['slices'] {
+  const { db, state } = deps;
+  const most = engineOf(db).name === 'sqlite' ? 1 : 2;
+  return readJoined(db, listIds, { ...options, atOnce: () => (state.downloads.size > 1 ? 1 : most) });
 }
 
 /**
@@ -45,7 +62,7 @@ export async function sendListFile(
   res.flushHeaders();
   let isWhole = false;
   try {
-    if (isGzip) await pipeline(file, createGzip({ level: 1 }), res);
+    if (isGzip) await pipeline(file, createGzip({ level: 1, chunkSize: 64 * 1024 }), res);
     else await pipeline(file, res);
     isWhole = true;
   } finally {
@@ -63,13 +80,22 @@ export async function sendListFile(
 }
 
 async function* linesOf(
-  slices: AsyncIterable<Entry[]>,
+  slices: AsyncIterable<Entry[] | JoinedEntries>,
   { format, fileType, isDelta }: { format: Format; fileType: FileType; isDelta: boolean },
   written: { entries: number },
 ): AsyncGenerator<Buffer> {
   let text = headOf(fileType, format, isDelta);
-  for await (const entries of slices) {
-    for (const entry of entries) {
+  for await (const slice of slices) {
+    if (!Array.isArray(slice)) {
+      if (text !== '') yield Buffer.from(text);
+      text = '';
+      for (const lines of linesOfJoined(slice, format, fileType)) {
+        yield lines;
+        await everyoneElse();
+      }
+      written.entries += slice.count;
+    }
+    for (const entry of Array.isArray(slice) ? slice : slice.others) {
       const change = isDelta ? (entry.isSuppressed ? 'add' : 'remove') : null;
       const texts = textsOf(entry, format);
       if (texts.length > 0) written.entries++;

@@ -3,6 +3,11 @@ import { DEFAULT_LANGUAGE, getLanguage, isLanguage, languages, type Language } f
 
 /** What an Accept-Language is read of; the languages a person wants stand at its beginning. */
 const ACCEPT_LANGUAGE_LIMIT = 1000;
+
+// Browsers of one language all send the same few.
+const lastAccepted = new Map<string, string | null>();
+const mostRemembered = 1000;
+
 /**
  * The code of the language to answer in: `?lang=` where we have it, else the first one of
  * Accept-Language that we have, else the list's, else English. Takes whatever a request brings (arrays,
@@ -20,8 +25,17 @@ export function chooseLanguage(request: {
 
 function acceptedLanguage(header: unknown): string | null {
   if (typeof header !== 'string') return null;
-  const headers = { 'accept-language': header.slice(0, ACCEPT_LANGUAGE_LIMIT) };
-  for (const wanted of new Negotiator({ headers }).languages()) {
+  const wanted = header.slice(0, ACCEPT_LANGUAGE_LIMIT);
+  const known = lastAccepted.get(wanted);
+  if (known !== undefined) return known;
+  const found = firstReadable(wanted);
+  if (lastAccepted.size >= mostRemembered) lastAccepted.clear();
+  lastAccepted.set(wanted, found);
+  return found;
+}
+
+function firstReadable(header: string): string | null {
+  for (const wanted of new Negotiator({ headers: { 'accept-language': header } }).languages()) {
     const found = findLanguage(wanted);
     if (found) return found.code;
   }

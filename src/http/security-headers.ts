@@ -8,8 +8,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
  * Left out of helmet's defaults: `upgrade-insecure-requests` and HSTS where the base URL is plain http,
  * on which they would break the page; HSTS does not speak for the operator's other hosts.
  */
-export function securityHeaders(baseUrl: string) {
-  const setHeaders = helmet({
+export function securityHeaders(baseUrl: string): (res: ServerResponse) => void {
+  const set = helmet({
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
@@ -25,8 +25,17 @@ export function securityHeaders(baseUrl: string) {
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },
   });
-  return (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void => {
-    setHeaders(req, res, next);
+  // Helmet's twelve middlewares come to the same for every request: they are asked once.
+  const headers: [name: string, value: string][] = [];
+  const asked = {
+    setHeader: (name: string, value: string) => headers.push([name, value]),
+    removeHeader: () => undefined,
+  };
+  set({} as IncomingMessage, asked as unknown as ServerResponse, (error) => {
+    if (error !== undefined) throw error as Error;
+  });
+  return (res) => {
+    for (const [name, value] of headers) res.setHeader(name, value);
   };
 }
 

@@ -22,6 +22,17 @@ export interface PageList {
 type Shown = Pick<List, 'publicId' | 'name' | 'operatorName' | 'postalAddress' | 'contact' | 'privacyUrl'>;
 
 export function pageListOf(list: Shown): PageList {
+  const known = pageLists.get(list);
+  if (known !== undefined) return known;
+  const pageList = newPageListOf(list);
+  pageLists.set(list, pageList);
+  return pageList;
+}
+
+/** By the list as it was read from the database: changed settings are another object. */
+const pageLists = new WeakMap<Shown, PageList>();
+
+function newPageListOf(list: Shown): PageList {
   return {
     publicId: list.publicId,
     name: list.name,
@@ -79,15 +90,32 @@ export function frameOf(
     languageForm: languageForm
       ? { action: languageForm.action, hidden: Object.entries(languageForm.fields), languages }
       : null,
-    operator: list && {
-      name: list.operatorName,
-      initial: initialOf(list.operatorName),
-      postalAddress: list.postalAddress,
-      contact: list.contact,
-      contactHref: list.contact === null ? null : contactHref(list.contact),
-      privacyHref: list.privacyUrl !== null && isWebUrl(list.privacyUrl) ? list.privacyUrl : null,
-    },
+    operator: list && operatorOf(list),
   };
+}
+
+interface Operator extends Pick<PageList, 'postalAddress' | 'contact'> {
+  readonly name: string;
+  readonly initial: string;
+  readonly contactHref: string | null;
+  readonly privacyHref: string | null;
+}
+
+const operators = new WeakMap<PageList, Operator>();
+
+function operatorOf(list: PageList): Operator {
+  const known = operators.get(list);
+  if (known !== undefined) return known;
+  const operator = {
+    name: list.operatorName,
+    initial: initialOf(list.operatorName),
+    postalAddress: list.postalAddress,
+    contact: list.contact,
+    contactHref: list.contact === null ? null : contactHref(list.contact),
+    privacyHref: list.privacyUrl !== null && isWebUrl(list.privacyUrl) ? list.privacyUrl : null,
+  };
+  operators.set(list, operator);
+  return operator;
 }
 
 export function tagOf(tag: string | null | undefined): string | null {

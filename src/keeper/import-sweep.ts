@@ -64,7 +64,7 @@ export function createImportSweep(): Sweep {
       // One of its own: a full queue of the service's is no reason to turn recipients away, nor they one to stop.
       const options = { queueRows: 10_000, timeoutMs: patienceMs, onCommit: () => undefined };
       const own = (recorder ??= createRecorder(db, options));
-      await openAnother(db, (optOuts) => own.record(optOuts));
+      await openAnother(db, (optOuts, onNew) => own.record(optOuts, onNew));
       const served = open.shift();
       if (served === undefined) return false;
       try {

@@ -20,10 +20,34 @@ export interface PageState {
 }
 
 export function sendPage(req: Request, res: Response, state: PageState): void {
-  const { link, language, parameters, status, mode, errorCode, scope } = state;
+  const { list } = state.link;
+  res.setHeader('Content-Security-Policy', pagePolicy(list.redirect?.origin ?? null));
+  sendHtml(req, res, state.status, isBare(state) ? barePageOf(list, state) : renderPage(state));
+}
+
+/** Nothing of the request shows on it but the language: it is the same for everybody. */
+function isBare({ link, parameters, status }: PageState): boolean {
+  const { email, tag, mailer } = parameters;
+  return status === 200 && !link.isSigned && email === null && tag === null && mailer === null;
+}
+
+/** By language, for as long as the list's settings are remembered: two seconds at most (list-cache.ts). */
+const barePages = new WeakMap<List, Map<string, Buffer>>();
+
+function barePageOf(list: List, state: PageState): Buffer {
+  const pages = barePages.get(list) ?? new Map<string, Buffer>();
+  barePages.set(list, pages);
+  const known = pages.get(state.language);
+  if (known !== undefined) return known;
+  const html = Buffer.from(renderPage(state));
+  pages.set(state.language, html);
+  return html;
+}
+
+function renderPage({ link, language, parameters, mode, errorCode, scope }: PageState): string {
   const { list } = link;
   const tag = tagOf(list, parameters.tag);
-  const html = renderOptOutPage({
+  return renderOptOutPage({
     list: pageListOf(list),
     language,
     baseUrl: '',
@@ -37,8 +61,6 @@ export function sendPage(req: Request, res: Response, state: PageState): void {
     redirectHost: list.redirect === null ? null : new URL(list.redirect.origin).host,
     languageForm: languageFormOf(link, parameters),
   });
-  res.setHeader('Content-Security-Policy', pagePolicy(list.redirect?.origin ?? null));
-  sendHtml(req, res, status, html);
 }
 
 export function languageOf(req: Request, params: URLSearchParams, list: List): string {

@@ -20,11 +20,12 @@ export interface Parameters {
 export function parametersOf(params: URLSearchParams): Parameters {
   const named = params.has('email') ? params.getAll('email') : params.getAll('item');
   const given = named.filter((text) => text.trim() !== '' && !isMergeTag(text));
-  const isArray = [...params.keys()].some((name) => /^(email|item)\[.*\]$/i.test(name));
+  const names = [...params.keys()].filter((name) => /^(email|item)(\[.*\])?$/i.test(name));
+  const isArray = names.some((name) => name.endsWith(']'));
   return {
     email: given[0] ?? null,
-    isNamed: [...params.keys()].some((name) => /^(email|item)(\[.*\])?$/i.test(name)),
-    isSeveral: isArray || new Set(given).size > 1,
+    isNamed: names.length > 0,
+    isSeveral: isArray || given.some((text) => text !== given[0]),
     tag: params.get('tag') ?? params.get('c'),
     mailer: params.get('mailer'),
   };

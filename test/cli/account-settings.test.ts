@@ -4,7 +4,7 @@ import path from 'node:path';
 import { getAccountSettings, getZipEncryption } from '../../src/core/account-settings.js';
 import { connect, type Db } from '../../src/db/connect.js';
 import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
-import { emptyFolder, environmentOf, signoff } from './signoff.js';
+import { emptyFolder, environmentOf, signoff, signoffAlone } from './signoff.js';
 
 describe('The commands signoff account edit and show', function () {
   this.timeout(120_000);
@@ -21,8 +21,9 @@ describe('The commands signoff account edit and show', function () {
     await database.drop();
   });
 
+  // A password is read from the file descriptor of standard input, which only a process of its own has.
   const run = (args: string[], input = '', env = environmentOf(database.url)) =>
-    signoff(env, args, { input });
+    input === '' ? signoff(env, args) : signoffAlone(env, args, { input });
   const done = async (args: string[], input = '') => {
     const ran = await run(args, input);
     assert.equal(ran.code, 0, ran.stderr);

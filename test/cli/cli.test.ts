@@ -7,7 +7,7 @@ import { findList } from '../../src/core/lists.js';
 import { connect, type Db } from '../../src/db/connect.js';
 import { sqlitePath } from '../../src/db/sqlite.js';
 import { freshDatabaseUrl, type FreshDatabase } from '../support/engine.js';
-import { emptyFolder, environmentOf, signoff, type Ran } from './signoff.js';
+import { emptyFolder, environmentOf, signoffAlone, type Ran } from './signoff.js';
 
 interface ListJson {
   id: string;
@@ -36,7 +36,7 @@ describe('The command signoff, from an empty database to an audit', function () 
     await database.drop();
   });
 
-  const run = (...args: string[]) => signoff(environmentOf(database.url), args);
+  const run = (...args: string[]) => signoffAlone(environmentOf(database.url), args);
   const done = async (...args: string[]): Promise<Ran> => {
     const ran = await run(...args);
     assert.equal(ran.code, 0, ran.stderr);

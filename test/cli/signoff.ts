@@ -5,6 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { text } from 'node:stream/consumers';
 import { folderOfTests } from '../support/engine.js';
+import { runKept } from '../support/kept-command.js';
 import { programArguments } from '../support/program.js';
 
 export interface Ran {
@@ -37,11 +38,30 @@ export function emptyFolder(): string {
 
 const nowhere = emptyFolder();
 
-/** Runs the real command as a process of its own, in a folder that has no `.env` unless one is named. */
+interface RunOptions {
+  /** What standard input holds. */
+  input?: string;
+  /** A folder that has no `.env`, unless one is named. */
+  cwd?: string;
+}
+
+/** Runs the real command: in the process that is kept for that, if it is free and Node is to have no options. */
 export async function signoff(
   env: Record<string, string>,
   args: readonly string[],
-  { input = '', cwd = nowhere }: { input?: string; cwd?: string } = {},
+  { input = '', cwd = nowhere }: RunOptions = {},
+): Promise<Ran> {
+  const command = { args, env: { PATH: process.env.PATH ?? '', ...env }, cwd, input };
+  const answer = env.NODE_OPTIONS === undefined ? await runKept(command) : null;
+  if (answer === null) return signoffAlone(env, args, { input, cwd });
+  return { ...answer, json: <T>() => JSON.parse(answer.stdout) as T };
+}
+
+/** The same in a process of its own, as people run it. */
+export async function signoffAlone(
+  env: Record<string, string>,
+  args: readonly string[],
+  { input = '', cwd = nowhere }: RunOptions = {},
 ): Promise<Ran> {
   const { child, ran } = startSignoff(env, args, { cwd });
   child.stdin?.end(input);

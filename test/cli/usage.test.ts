@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { signoff } from './signoff.js';
+import { signoff, signoffAlone } from './signoff.js';
 
 describe('Wrong usage of the command signoff', function () {
   this.timeout(120_000);
@@ -30,7 +30,7 @@ describe('Wrong usage of the command signoff', function () {
   ];
   for (const [args, why] of wrong) {
     it(`signoff ${args.join(' ')}`.trimEnd(), async () => {
-      const ran = await signoff({}, args);
+      const ran = await signoffAlone({}, args);
       assert.equal(ran.code, 2);
       assert.match(ran.stderr, why);
       assert.equal(ran.stdout, '');
@@ -75,13 +75,8 @@ describe('Wrong usage of the command signoff', function () {
         'export',
       ],
     ];
-    const helps = await Promise.all(
-      commands.map(async (command) => ({
-        command,
-        ran: await signoff({}, [...command.split(' '), '--help']),
-      })),
-    );
-    for (const { command, ran } of helps) {
+    for (const command of commands) {
+      const ran = await signoff({}, [...command.split(' '), '--help']);
       assert.equal(ran.code, 0, `${command}: ${ran.stderr}`);
       assert.match(ran.stdout, new RegExp(`^Usage: signoff ${command}`));
       assert.ok(ran.stdout.includes(`Examples:\n  $ `) && ran.stdout.includes(`signoff ${command}`), command);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { findUserByEmail } from '../../src/core/users.js';
+import { goodPassword } from '../support/console.js';
 import { makeList, makeMailer, startTestService, type TestService } from '../support/service.js';
 import { signInByForm, makeUser, sendForm, tokenIn, withCodes } from '../console/strangers.js';
 import { environmentOf, signoff } from './signoff.js';
@@ -13,6 +14,7 @@ interface Shown {
   readonly mailer_id: number | null;
   readonly state: string;
   readonly codes: boolean;
+  readonly email: string;
   readonly link?: string;
 }
 
@@ -119,10 +121,28 @@ describe('The commands signoff user', function () {
     assert.ok(left.every(({ state }) => state === 'ended'));
   });
 
+  it('give somebody another address at once, with which alone the user signs in', async () => {
+    const user = await makeUser(service);
+    const visitor = await signInByForm(service, user);
+    const email = 'olive.moved@example.com';
+    assert.match((await run('email', user.email, 'nonsense')).stderr, /must be an e-mail address/);
+    assert.equal((await done('email', user.email, 'Olive.Moved@example.com')).email, email);
+    assert.match((await visitor.get('/console/profile')).location ?? '', /sign-in/);
+    assert.notEqual(await signInByForm(service, { ...user, email }), null);
+    const fields = { email: user.email, password: goodPassword };
+    assert.equal((await sendForm(service, '/console/sign-in', fields)).status, 422);
+    const taken = await run('email', String(user.id), (await makeUser(service)).email);
+    assert.match(taken.stderr, /signs in with already/);
+  });
+
   it('switch the codes off of who has lost them', async () => {
-    const { user } = await withCodes(service, await makeUser(service));
+    const made = await makeUser(service);
+    const visitor = await signInByForm(service, made);
+    const { user } = await withCodes(service, made);
     assert.equal((await done('codes-off', user.email)).codes, false);
+    assert.match((await visitor.get('/console/profile')).location ?? '', /sign-in/);
     assert.notEqual(await signInByForm(service, user), null);
+    assert.match((await run('codes-off', user.email)).stderr, /is asked for no codes/);
     assert.equal((await service.deps.db('recovery_codes').where({ user_id: user.id })).length, 0);
   });
 });

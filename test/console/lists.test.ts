@@ -31,7 +31,7 @@ describe('The lists of an account', () => {
   before(async () => {
     service = await startTestService();
   });
-  after(() => service.close());
+  after(() => service.close('figures are planted'));
   // One of its own for each test.
   beforeEach(async () => {
     account = await createAccount(service.deps.db, `Account ${++accounts}`);

@@ -17,7 +17,7 @@ describe("The console's page of removals", () => {
   before(async () => {
     service = await startTestService();
   });
-  after(() => service.close());
+  after(() => service.close('states of removals are planted'));
   beforeEach(async () => {
     const { db } = service.deps;
     account = await createAccount(db, 'Acme', { actor: 'test' });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { addressForms, isMergeTag, parseAddress } from '../../src/core/address.js';
+import { cpuTimeOf } from '../support/cpu-time.js';
 
 function keyOf(text: string, options?: { typed?: boolean; query?: boolean }): string {
   const result = parseAddress(text, options);
@@ -90,10 +91,12 @@ describe('Any address', () => {
     );
   });
 
-  it('of a million units of junk is refused in no time', () => {
+  it('of a million units of junk is refused in no time', async () => {
     const junk = ['"', '"\\', ' ', '@', 'a.', '{{', '<', '\u3000', '\u0301', 'mailto:', '-a', 'xn--'];
-    const started = performance.now();
-    for (const piece of junk) {
+    const cpuMs = await cpuTimeOf(() => junk.forEach(parsed));
+    assert.ok(cpuMs < 500, `${cpuMs} ms`);
+
+    function parsed(piece: string) {
       parseAddress(piece.repeat(1_000_000 / piece.length));
       for (const how of [{}, { typed: true, query: true }]) {
         const longest = piece.repeat(Math.floor(1023 / piece.length));
@@ -103,6 +106,5 @@ describe('Any address', () => {
         }
       }
     }
-    assert.ok(performance.now() - started < 500);
   });
 });

@@ -31,8 +31,8 @@ import { imported, uploadText } from '../support/import-jobs.js';
 const actor = 'test';
 export const never = 4_000_000_000_000;
 
-function record(db: Db, optOuts: readonly OptOut[]): Promise<void> {
-  return writeOptOuts(db, optOuts.map(rowOf).sort(compareRows));
+async function record(db: Db, optOuts: readonly OptOut[]): Promise<void> {
+  await writeOptOuts(db, optOuts.map(rowOf).sort(compareRows));
 }
 
 /** Some of everything, with more rows and more tags of one address than a slice has. */

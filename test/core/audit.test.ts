@@ -2,10 +2,19 @@ import assert from 'node:assert/strict';
 import { auditNumbers } from '../../src/core/audit-numbers.js';
 import { audit, type AuditTotals, type Breach } from '../../src/core/audit.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
+import { wholeFromName } from '../../src/core/opt-out-figures.js';
 import type { List } from '../../src/core/lists.js';
 import { removeOptOuts } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
-import { numberAll, optOutOf, plant, rowKinds, type TestDatabase } from '../support/core.js';
+import {
+  migratedDatabase,
+  newList,
+  numberAll,
+  optOutOf,
+  plant,
+  rowKinds,
+  type TestDatabase,
+} from '../support/core.js';
 import { makeList, makeMailer, startTestService, until, untilNumbered } from '../support/service.js';
 import { never, plants, row, usedDatabase } from './audit-plants.js';
 
@@ -46,6 +55,27 @@ describe('The audit', () => {
       await db('opt_outs').where({ list_id: 1 }).whereNotNull('removed_at').delete();
       assert.deepEqual((await auditOf(db)).breaches, []);
     });
+  });
+
+  it('finds nothing where figures were forgotten, and what came later was counted anew', async () => {
+    await planted(database.db, async (db) => {
+      const value = String(Date.now() + 3_600_000);
+      await db('opt_out_figures').update({ opt_outs: 1 });
+      assert.notDeepEqual((await auditOf(db)).breaches, [], 'they are too low');
+      await db('installation').insert({ name: wholeFromName, value }).onConflict('name').merge({ value });
+      assert.deepEqual((await auditOf(db)).breaches, []);
+    });
+  });
+
+  it('is held against every database that a suite has done with', async () => {
+    const leftBehind = async () => {
+      const own = await migratedDatabase();
+      await plant(own.db, await newList(own.db), [rowKinds.plain('ann@example.com')]);
+      await own.db('opt_outs').update({ source: 'fax' });
+      return own;
+    };
+    await assert.rejects(async () => (await leftBehind()).close(), /the suite's database finds 1 breaches/);
+    await (await leftBehind()).close('a door that there is not is planted');
   });
 
   for (const [what, codes, plantIt] of plants) {

@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import { sha256Of } from '../../src/core/address.js';
 import { readEntriesSince } from '../../src/core/entries-since.js';
 import { readChanges, readEntries, type Entry } from '../../src/core/entries.js';
+import { formats, textsOf as textsOfEntry, type Format } from '../../src/core/entry-texts.js';
+import { readJoined } from '../../src/core/joined-entries.js';
+import { linesOfJoined } from '../../src/core/joined-lines.js';
 import type { OptOutRecord } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {
@@ -59,6 +62,26 @@ async function entriesOf(slices: AsyncIterable<Entry[]>): Promise<Entry[]> {
   return entries;
 }
 
+/** What a download gives, sorted: read by entry, and as the database has joined it. */
+const linesOfEntries = (entries: readonly Entry[], format: Format) =>
+  entries.flatMap((entry) => textsOfEntry(entry, format)).sort();
+
+async function linesJoined(
+  db: Db,
+  lists: readonly number[],
+  format: Format,
+  options: Asked,
+): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const slice of readJoined(db, lists, { ...options, format, atOnce: () => 2 })) {
+    const octets = Buffer.concat([...linesOfJoined(slice, format, 'text')]);
+    const joined = octets.toString().split('\n').slice(0, -1);
+    assert.equal(joined.length, slice.count);
+    lines.push(...joined, ...linesOfEntries(slice.others, format));
+  }
+  return lines.sort();
+}
+
 /** Reproducible rows from a seed: some three a person, in bunches of tags that the slices have to cut. */
 function randomRows(seed: number, people: number): PlantedRow[] {
   let state = seed;
@@ -107,6 +130,10 @@ describe('The entries of a list', () => {
       const [entry] = whole.slice(i, i + 1);
       assert.ok(entry?.isSuppressed && textsOf(group).has(textOfEntry(entry)), JSON.stringify(entry));
     });
+
+    for (const format of formats) {
+      assert.deepEqual(await linesJoined(db, lists, format, options), linesOfEntries(whole, format), format);
+    }
 
     const to = from + 1500;
     const changed = rows
@@ -209,7 +236,37 @@ describe('The entries of a list', () => {
     const at = 3000;
     assert.deepEqual((await collect(readEntries(db, [list], { at }))).sort(), everyone);
     assert.deepEqual((await collect(readEntriesSince(db, [list], 0, { at }))).sort(), everyone);
+    const joined = await linesJoined(db, [list], 'plain', { at, tag: undefined });
+    assert.deepEqual(
+      joined.map((line) => `+${line}`),
+      everyone,
+    );
     const changes = await collect(readChanges(db, [list], { from: 0, to: 9999 }, { at }));
     assert.deepEqual([changes.length, [...new Set(changes)].sort()], [5004, everyone]);
+  });
+
+  it('are joined like any other, where their domains have two forms, or their keys begin alike', async () => {
+    const names = [
+      'ann@xn--bcher-kva.example',
+      'xn--bob@example.com',
+      '"a,b"@example.com',
+      'eve@example.com',
+    ];
+    const alike = Array.from({ length: 300 }, (_, n) => {
+      const key = Buffer.alloc(16);
+      key.writeUInt32BE(n, 12);
+      return { address_key: key };
+    });
+    await plant(db, list, [...names.map((name) => rowKinds.plain(name)), ...alike]);
+    await plant(db, other, [...names.map((name) => rowKinds.plain(name)), rowKinds.plain('zoe@example.com')]);
+    const options = { at: 3000, tag: undefined };
+    for (const lists of [[list], [list, other], [other, list]]) {
+      const whole = await entriesOf(readEntries(db, lists, options));
+      for (const format of formats) {
+        const lines = linesOfEntries(whole, format);
+        assert.deepEqual(await linesJoined(db, lists, format, options), lines, format);
+        assert.equal(new Set(lines).size, lines.length);
+      }
+    }
   });
 });

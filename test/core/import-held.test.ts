@@ -17,7 +17,7 @@ describe('A held import', () => {
   before(async () => {
     test = await migratedDatabase();
   });
-  after(() => test.close());
+  after(() => test.close('imports that have no file are planted'));
   beforeEach(async () => {
     for (const table of ['import_jobs', 'import_job_chunks']) await test.db(table).delete();
     list = await createList(test.db, 1, { name: 'Acme News' }, { actor: 'test' });

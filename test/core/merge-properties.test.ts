@@ -201,7 +201,7 @@ describe('Any sequence of opt-outs, removals, expiries and erasures', () => {
   before(async () => {
     test = await migratedDatabase();
   });
-  after(() => test.close());
+  after(() => test.close('its times are any'));
 
   it('comes to what the merge rules say, on either engine', async () => {
     await fc.assert(

@@ -20,7 +20,7 @@ describe('Recording an address again', () => {
   before(async () => {
     test = await migratedDatabase();
   });
-  after(() => test.close());
+  after(() => test.close('its mailer is a number'));
   beforeEach(async () => {
     list = await newList(test.db);
   });

@@ -25,7 +25,7 @@ describe('An opt-out that was not honoured', () => {
     test = await migratedDatabase();
     db = test.db;
   });
-  after(() => test.close());
+  after(() => test.close('its mailer is a number'));
   beforeEach(async () => {
     await test.clear();
     for (const table of ['passes', 'downloads', 'not_honoured']) await db(table).delete();

@@ -23,7 +23,7 @@ describe('The figures of a list', () => {
     test = await migratedDatabase();
     db = test.db;
   });
-  after(() => test.close());
+  after(() => test.close('breaches are planted'));
   beforeEach(async () => {
     await test.clear();
     for (const table of ['passes', 'installation']) await db(table).delete();

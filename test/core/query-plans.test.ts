@@ -7,6 +7,7 @@ import { downloadsOfList } from '../../src/core/downloads.js';
 import { readEntriesSince } from '../../src/core/entries-since.js';
 import { readChanges, readEntries } from '../../src/core/entries.js';
 import { getCounts, hasPendingChanges, numberBefore } from '../../src/core/feed.js';
+import { readJoined } from '../../src/core/joined-entries.js';
 import { expireOptOuts, numberChanges } from '../../src/core/numbering.js';
 import { findList, getListById, type List } from '../../src/core/lists.js';
 import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
@@ -137,6 +138,16 @@ describe('The query plans', () => {
     [
       'a whole list with the global one',
       () => all(readEntries(db, [list.id, quietList], { at: 3000 })),
+      { opt_outs: ['PRIMARY'] },
+    ],
+    [
+      'a whole list as the database joins it',
+      () => all(readJoined(db, [list.id], { at: 3000, format: 'plain' })),
+      { opt_outs: ['PRIMARY'] },
+    ],
+    [
+      'the same with the global one, of a tag',
+      () => all(readJoined(db, [list.id, quietList], { at: 3000, format: 'md5', tag: 't1' })),
       { opt_outs: ['PRIMARY'] },
     ],
     [

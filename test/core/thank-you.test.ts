@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { parseThankYou, validateThankYou, type Block, type Inline } from '../../src/core/thank-you.js';
+import { cpuTimeOf } from '../support/cpu-time.js';
 
 describe('A thank-you text', () => {
   it('is read into paragraphs, lists, quotes and code', () => {
@@ -141,7 +142,7 @@ describe('A thank-you text', () => {
     );
   });
 
-  it('is read in little time, even where it is made to take long', () => {
+  it('is read in little time, even where it is made to take long', async () => {
     const bombs = [
       '*a **a ',
       '[',
@@ -166,9 +167,8 @@ describe('A thank-you text', () => {
       '[a]: <',
     ];
     for (const bomb of bombs) {
-      const started = performance.now();
-      parseThankYou(bomb.repeat(10_000 / bomb.length));
-      assert.ok(performance.now() - started < 1000, bomb);
+      const cpuMs = await cpuTimeOf(() => parseThankYou(bomb.repeat(10_000 / bomb.length)));
+      assert.ok(cpuMs < 1000, bomb);
     }
   });
 

@@ -126,16 +126,19 @@ describe('An import job of a service that is killed', function () {
     const other = await createList(test.db, 1, { name: 'Acme Offers' }, { actor: 'test' });
     const job = await uploadText(test.db, list, text);
     await untilTaken(job, 500);
-    let meanwhile = 0;
-    for (; (await current(job)).state === 'running'; meanwhile++) {
+    const took: number[] = [];
+    for (let n = 0; (await current(job)).state === 'running'; n++) {
       const startedAt = Date.now();
-      const body = new URLSearchParams({ email: `r${meanwhile}@example.com` });
+      const body = new URLSearchParams({ email: `r${n}@example.com` });
       const answer = await fetch(`${service.url}/l/${other.publicId}/opt-out`, { method: 'POST', body });
       assert.equal(answer.status, 200);
       await until('it is numbered', async () => !(await hasPendingChanges(test.db, other.id)));
-      assert.ok(Date.now() - startedAt < 2000, `it took ${Date.now() - startedAt} ms`);
+      took.push(Date.now() - startedAt);
     }
-    assert.ok(meanwhile >= 3, `${meanwhile} came in the meantime`);
+    assert.ok(took.length >= 3, `${took.length} came in the meantime`);
+    // Half of them: a machine that is busy holds one up now and then, a job would hold up each.
+    const median = took.sort((a, b) => a - b)[Math.floor(took.length / 2)] ?? 0;
+    assert.ok(median < 2000, `they took ${took.join(', ')} ms`);
     await assertWhole(job);
   });
 });

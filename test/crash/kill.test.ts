@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import os from 'node:os';
-import path from 'node:path';
-import process from 'node:process';
 import { rotateAccessKey } from '../../src/core/access-keys.js';
 import { getBulkRemoval } from '../../src/core/bulk-removals.js';
-import { getCounts, getFeed, hasPendingChanges } from '../../src/core/feed.js';
+import { getCounts, hasPendingChanges } from '../../src/core/feed.js';
 import { createList, type List } from '../../src/core/lists.js';
 import { createMailer, grantList } from '../../src/core/mailers.js';
 import { migratedDatabase, rowsOfList, type TestDatabase } from '../support/core.js';
@@ -18,13 +15,12 @@ import { until } from '../support/service.js';
 
 const connections = 32;
 
-/** PROMISES.md, 1 and 6: what was acknowledged is there, and is there once, whatever happens to the process. */
+/** That nothing acknowledged is lost when it is killed under load: prove/kept.ts. */
 describe('The service, under load', () => {
   let test: TestDatabase;
   let list: List;
   let key: string;
   let service: SpawnedService | undefined;
-  let early: ChildProcess | undefined;
   let load: Load | undefined;
 
   beforeEach(async () => {
@@ -39,7 +35,6 @@ describe('The service, under load', () => {
   afterEach(async () => {
     await load?.stop();
     service?.process.kill('SIGKILL');
-    early?.kill('SIGKILL');
     await test.close();
   });
 
@@ -65,47 +60,6 @@ describe('The service, under load', () => {
     assert.equal(response.status, 200, text);
     return text.split('\n').slice(0, -1);
   }
-
-  it('loses nothing that it has acknowledged when it is killed, again and again', async function () {
-    this.timeout(60_000);
-    let running = (service = await start());
-    const { ledger } = (load = startLoad(() => running.url, link(), { connections, name: 'k' }));
-    for (let kill = 1; kill <= 3; kill++) {
-      const before = ledger.acked.size;
-      await until('some hundred more are acknowledged', () => ledger.acked.size >= before + 200);
-      const breaks = ledger.breaks;
-      running.process.kill('SIGKILL');
-      await once(running.process, 'exit');
-      await until('the clients have noticed', () => ledger.breaks >= breaks + connections);
-      running = service = await start();
-    }
-    const before = ledger.acked.size;
-    await until('it goes on', () => ledger.acked.size >= before + 100);
-    await load.stop();
-    await until('everything is numbered', async () => !(await hasPendingChanges(test.db, list.id)));
-
-    const rows = await recorded();
-    assert.deepEqual(missing(ledger, rows), [], 'acknowledged, and not in the database');
-    assert.equal(new Set(rows).size, rows.length, 'one row each');
-    assert.deepEqual(
-      rows.filter((email) => !ledger.intended.has(email)),
-      [],
-      'recorded, and never sent',
-    );
-    const { epoch } = await getFeed(test.db);
-    assert.deepEqual(missing(ledger, await downloaded(running, '')), [], 'not in the download');
-    const delta = await downloaded(running, `&cursor=${epoch}.0`);
-    assert.deepEqual(
-      missing(
-        ledger,
-        delta.map((line) => line.replace('+', '')),
-      ),
-      [],
-      'not in the delta',
-    );
-    assert.ok(ledger.breaks >= connections, 'it was killed in the middle of requests');
-    assert.deepEqual([...new Set(ledger.refusals)], [], 'all else was acknowledged');
-  });
 
   it('carries a removal of all of a list out, and back, however often it is killed', async function () {
     this.timeout(120_000);
@@ -145,28 +99,6 @@ describe('The service, under load', () => {
         .where({ id })
         .update({ state: 'restoring', ...times });
     }
-  });
-
-  it('would be seen to lose something if it acknowledged before it has recorded', async () => {
-    const file = path.join(import.meta.dirname, '../support/acks-too-early.ts');
-    const child = (early = spawn(process.execPath, ['--import=tsx', file, test.url, String(list.id)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    }));
-    let said = '';
-    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    await until('it listens', () => said.endsWith('\n'));
-    const { port } = JSON.parse(said) as { port: number };
-
-    const { ledger } = (load = startLoad(() => `http://127.0.0.1:${port}`, link(), {
-      connections,
-      name: 'e',
-    }));
-    await until('some are recorded by now', async () => (await recorded()).length > 0);
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    await load.stop();
-    const rows = await recorded();
-    assert.ok(rows.length > 0 && missing(ledger, rows).length > 0, `none of ${ledger.acked.size} is missing`);
   });
 
   it('answers all that it has accepted when it is told to stop, and ends in order', async function () {

@@ -97,6 +97,16 @@ describe('A database connection', () => {
       assert.deepEqual(await db('t'), []);
     });
 
+    it('that turns half open in a transaction keeps its locks for two minutes at most', async () => {
+      const [shown] = (await db.raw(
+        "SHOW SESSION VARIABLES WHERE Variable_name IN ('wait_timeout', 'idle_transaction_timeout')",
+      )) as [{ Variable_name: string; Value: string }[]];
+      const values = new Map(shown.map((row) => [row.Variable_name, Number(row.Value)]));
+      assert.equal(values.get('wait_timeout'), 120);
+      // MariaDB's alone.
+      assert.equal(values.get('idle_transaction_timeout') ?? 20, 20);
+    });
+
     it('is strict, and reads what is committed', async () => {
       const [rows] = (await db
         .raw(

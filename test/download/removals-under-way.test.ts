@@ -48,7 +48,10 @@ describe('While a removal is taken back,', () => {
     removed = await get();
     assert.deepEqual([linesOf(complete).length, linesOf(removed).length], [2, 0]);
     // As restoreRemoval leaves it to the keeper.
-    await test.db('bulk_removals').where({ id }).update({ state: 'restoring', position: null });
+    await test
+      .db('bulk_removals')
+      .where({ id })
+      .update({ state: 'restoring', position: null, restored_at: Date.now() });
   });
 
   const number = () => numberAll(test.db, [ours.list.id], fencing);

@@ -12,6 +12,7 @@ import {
 } from '../../src/core/languages.js';
 import { chooseLanguage } from '../../src/http/locale.js';
 import { projectPath } from '../../src/paths.js';
+import { cpuTimeOf } from '../support/cpu-time.js';
 
 const pluralForm = /_(?:zero|one|two|few|many|other)$/;
 
@@ -144,21 +145,18 @@ describe('The language of a page', () => {
     assert.equal(chooseLanguage({ acceptLanguage: 'en-Shaw', fallback: 'ja' }), 'ja');
   });
 
-  it('is found whatever a request brings, at once and without throwing', () => {
+  it('is found whatever a request brings, at once and without throwing', async () => {
     const junk = [['ja', 'ar'], { a: 1 }, 7, null, '__proto__', 'constructor', ',,;q=,', 'en_US', '\0', '💥'];
     for (const value of junk) {
       assert.equal(chooseLanguage({ query: value, acceptLanguage: value }), 'en');
     }
-    const started = performance.now();
-    for (const header of [
-      'a,'.repeat(500_000),
-      ';q='.repeat(300_000),
-      'x'.repeat(1_000_000),
-      '-'.repeat(1e6),
-    ]) {
-      assert.equal(chooseLanguage({ query: header, acceptLanguage: header }), 'en');
-    }
-    assert.ok(performance.now() - started < 500);
+    const junkHeaders = ['a,'.repeat(500_000), ';q='.repeat(300_000), 'x'.repeat(1_000_000), '-'.repeat(1e6)];
+    const cpuMs = await cpuTimeOf(() => {
+      for (const header of junkHeaders) {
+        assert.equal(chooseLanguage({ query: header, acceptLanguage: header }), 'en');
+      }
+    });
+    assert.ok(cpuMs < 500, `${cpuMs} ms`);
     assert.equal(chooseLanguage({ acceptLanguage: `ja,${'x'.repeat(100_000)}` }), 'ja');
   });
 

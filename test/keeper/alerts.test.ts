@@ -40,7 +40,7 @@ describe('The alerts of a list', () => {
       { ...user, email: 'admin@acme.example', name: 'Ada', role: 'admin', account_id: null },
     ]);
   });
-  after(() => test.close());
+  after(() => test.close('users and figures are planted'));
   beforeEach(async () => {
     await test.clear();
     const tables = ['passes', 'mails', 'alerts', 'alert_settings', 'list_sizes', 'not_honoured', 'grants'];

@@ -62,6 +62,9 @@ describe('The keeper', () => {
   const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
   const holder = async () => (await findLease(db, 'keeper'))?.holder;
   const fencing = async () => (await db<{ fencing: number }>('feed').first('fencing'))?.fencing;
+  /** Each time that it was taken; more than once by one keeper, where a slow machine let its lease run out. */
+  const fencingOfLease = async () =>
+    ((await db('leases').where({ name: 'keeper' }).first('fencing')) as { fencing: number }).fencing;
 
   it('numbers what was committed, and turns what has expired into removals', async () => {
     await record(1500);
@@ -108,9 +111,11 @@ describe('The keeper', () => {
     await record(10);
     await until('it has numbered', isNumbered);
     child.kill('SIGSTOP');
+    const earlier = await fencingOfLease();
     await db('leases').update({ expires_at: 0 });
     const lease = await takeLease(db, 'keeper', 'bob', 60_000);
-    assert.equal(lease?.fencing, 2);
+    assert.ok(lease !== null);
+    assert.equal(lease.fencing, earlier + 1);
     await record(5);
     assert.equal(await numberChanges(db, lease.fencing), 5);
 
@@ -133,13 +138,14 @@ describe('The keeper', () => {
     const startedAt = Date.now();
     await db.schema.renameTable('lists', 'lists_away');
     await until('it is in trouble', () => keeper.troubledSince() !== null);
-    // A sweep that was under way may have failed as well, once.
+    // A sweep that was under way may have failed as well, once, without waiting for its second.
     const failures = () => logged.filter((line) => line.includes('the keeper failed'));
-    await until('it has failed twice', () => {
+    await until('it has failed three times', () => {
       keeper.wake();
-      return failures().length >= 2;
+      return failures().length >= 3;
     });
-    assert.ok(failures().length <= 1 + (Date.now() - startedAt) / 1000, `${logged.length} warnings`);
+    const seconds = (Date.now() - startedAt + 100) / 1000;
+    assert.ok(failures().length <= 2 + seconds, `${failures().length} in ${seconds} s`);
     await db.schema.renameTable('lists_away', 'lists');
     await record(5);
     await until('it works again', async () => keeper.troubledSince() === null && (await isNumbered()));
@@ -148,17 +154,17 @@ describe('The keeper', () => {
   it('goes on numbering, and with its other sweeps, while one of them fails, and says which', async () => {
     const keeper = start('ann');
     await until('it works', async () => (await holder()) === 'ann');
+    const startedAt = Date.now();
     await db.schema.renameTable('feed_marks', 'feed_marks_away');
     await until('it is in trouble', () => keeper.troubledSince() !== null);
     const since = keeper.troubledSince();
     await record(5000);
     await record(1, { expiresAt: Date.now() - 1000 });
-    const startedAt = Date.now();
     await until('all is numbered, and the expired one removed', async () => {
       const { addresses } = await getCounts(db, list);
       return (await isNumbered()) && addresses === 5000;
     });
-    const rounds = 1 + (Date.now() - startedAt) / 1000;
+    const rounds = 1 + (Date.now() - startedAt + 100) / 1000;
     assert.ok(logged.length <= rounds, `${logged.length} warnings: it is not tried with each round`);
     assert.ok(logged.every((line) => (JSON.parse(line) as { sweep?: string }).sweep === 'feed-marks'));
     assert.equal(keeper.troubledSince(), since);

@@ -1,9 +1,8 @@
 import Database from 'better-sqlite3';
 import { createConnection } from 'mysql2/promise';
-import { connect as connectTcp, createServer, type AddressInfo, type Socket } from 'node:net';
-import { once } from 'node:events';
 import { sqlitePath } from '../../src/db/sqlite.js';
 import { engine } from './engine.js';
+import { startProxy } from './proxy.js';
 import { startTestService, until, type TestService } from './service.js';
 import { freshMigratedDatabase } from './template.js';
 
@@ -50,12 +49,19 @@ export async function startFragileService(env: Record<string, string> = {}): Pro
     return { ...service, loseDatabase: () => hideTables(service.databaseUrl) };
   }
   const database = await freshMigratedDatabase();
-  const proxy = await startProxy(new URL(database.url));
-  const service = await startTestService({ ...env, DATABASE_URL: proxy.url });
+  const url = new URL(database.url);
+  const server = { hostname: url.hostname, port: Number(url.port || 3306) };
+  const proxy = await startProxy(() => server);
+  url.hostname = '127.0.0.1';
+  url.port = String(proxy.port);
+  const service = await startTestService({ ...env, DATABASE_URL: url.href });
   return {
     ...service,
     databaseUrl: database.url,
-    loseDatabase: proxy.cut,
+    loseDatabase: () => {
+      const mend = proxy.cut();
+      return Promise.resolve(() => Promise.resolve(mend()));
+    },
     async close() {
       await service.close();
       await proxy.close();
@@ -89,39 +95,4 @@ async function hideTables(databaseUrl: string): Promise<Mend> {
   };
   await rename((table) => `ALTER TABLE ${table} RENAME TO ${table}_hidden`);
   return () => rename((table) => `ALTER TABLE ${table}_hidden RENAME TO ${table}`);
-}
-
-/** Stands between the service and its database server. */
-async function startProxy(server: URL) {
-  const open = new Set<Socket>();
-  let isCut = false;
-  const proxy = createServer((near) => {
-    if (isCut) return void near.resetAndDestroy();
-    const far = connectTcp(Number(server.port || 3306), server.hostname);
-    for (const socket of [near, far]) {
-      open.add(socket);
-      socket.on('error', () => undefined).on('close', () => open.delete(socket));
-    }
-    near.on('close', () => far.destroy()).pipe(far);
-    far.on('close', () => near.destroy()).pipe(near);
-  });
-  await once(proxy.listen(0, '127.0.0.1'), 'listening');
-  const url = new URL(server);
-  url.hostname = '127.0.0.1';
-  url.port = String((proxy.address() as AddressInfo).port);
-  return {
-    url: url.href,
-    cut: (): Promise<Mend> => {
-      isCut = true;
-      for (const socket of open) socket.resetAndDestroy();
-      return Promise.resolve(() => {
-        isCut = false;
-        return Promise.resolve();
-      });
-    },
-    close: async () => {
-      for (const socket of open) socket.destroy();
-      await new Promise((resolve) => proxy.close(resolve));
-    },
-  };
 }

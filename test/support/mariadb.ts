@@ -102,14 +102,14 @@ export async function startPrivateDatabase(
   }
 }
 
-function findProgram(...names: string[]): string | null {
+export function findProgram(...names: string[]): string | null {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/usr/libexec'];
   const places = names.flatMap((name) => folders.map((folder) => path.join(folder, name)));
   return places.find((place) => existsSync(place)) ?? null;
 }
 
 /** Neither server runs as root: there, the folder goes to the user that the package made. */
-async function ownerOf(folder: string): Promise<string[]> {
+export async function ownerOf(folder: string): Promise<string[]> {
   if (process.getuid?.() !== 0) return [];
   const ids = await Promise.all(['-u', '-g'].map((flag) => run('id', [flag, 'mysql']))).catch(() => null);
   if (ids === null) return ['--user=root'];
@@ -118,7 +118,7 @@ async function ownerOf(folder: string): Promise<string[]> {
   return ['--user=mysql'];
 }
 
-async function createDataFolder(program: string, folder: string, owner: string[]): Promise<void> {
+export async function createDataFolder(program: string, folder: string, owner: string[]): Promise<void> {
   const data = `--datadir=${path.join(folder, 'data')}`;
   const { stdout: version } = await run(program, ['--no-defaults', '--version']);
   if (!version.includes('MariaDB')) {
@@ -128,7 +128,12 @@ async function createDataFolder(program: string, folder: string, owner: string[]
   const installer = findProgram('mariadb-install-db', 'mysql_install_db');
   if (installer === null) throw new Error('this MariaDB has no mariadb-install-db');
   const quick = ['--skip-test-db', '--auth-root-authentication-method=normal'];
-  await run(installer, ['--no-defaults', data, ...quick, ...owner]);
+  await run(installer, ['--no-defaults', data, ...quick, ...owner], { env: environmentOf(folder) });
+}
+
+/** A server that starts removes the temporary tables of all others in its folder for temporary files. */
+function environmentOf(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, TMPDIR: folder };
 }
 
 /** Read at every start: the superusers that the two installers make cannot come in by TCP. */
@@ -161,6 +166,7 @@ function spawnServer(program: string, folder: string, owner: string[], port: num
   return spawn(program, ['--no-defaults', ...settings, '--skip-log-bin', '--skip-name-resolve', ...owner], {
     stdio: 'ignore',
     detached: true,
+    env: environmentOf(folder),
   });
 }
 
@@ -185,7 +191,7 @@ async function isUp(server: ChildProcess, url: string, folder: string): Promise<
  * Below the ports that Linux hands out to outgoing connections: among those, a client that keeps
  * calling while the server is down can take its port, or even be connected to itself.
  */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const port = randomInt(11_000, 32_000);
   const probe = createServer();
   const isFree = await new Promise<boolean>((resolve) => {

@@ -7,6 +7,7 @@ import { createList, type List } from '../../src/core/lists.js';
 import { createMailer, grantList, type Mailer } from '../../src/core/mailers.js';
 import { createLog } from '../../src/log.js';
 import { startService, type Service } from '../../src/service.js';
+import { auditIsClean } from './audited.js';
 import { freshMigratedDatabase } from './template.js';
 
 export interface TestService extends Service {
@@ -16,8 +17,12 @@ export interface TestService extends Service {
   readonly databaseUrl: string;
   /** What the service logged so far: one JSON object a line. */
   readonly logged: string[];
-  /** Stops the service and removes its database. */
-  close(): Promise<void>;
+  /**
+   * Stops the service and removes its database, which has to be free of breaches by then.
+   *
+   * @param unauditedBecause what a test has done to it on purpose.
+   */
+  close(unauditedBecause?: string): Promise<void>;
 }
 
 /**
@@ -48,9 +53,13 @@ export async function startTestService(env: Record<string, string> = {}): Promis
     accountId: account.id,
     databaseUrl: database.url,
     logged,
-    async close() {
+    async close(unauditedBecause = '') {
       await service.stop();
-      await database.drop();
+      try {
+        if (given === undefined && unauditedBecause === '') await auditIsClean(database.url);
+      } finally {
+        await database.drop();
+      }
     },
   };
 }
@@ -85,12 +94,12 @@ export async function makeMailer(
   return { mailer, key: await rotateAccessKey(deps.db, mailer, { actor, overlapMs: 0 }) };
 }
 
-/** Polls until it is so, for fifteen seconds at most, which is about hangs and not about speed. */
+/** Polls until it is so, for 45 seconds at most, which is about hangs and not about speed. */
 export async function until(
   what: string | (() => string),
   isSo: () => Promise<boolean> | boolean,
 ): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 45_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) {
       throw new Error(`it did not come to pass: ${typeof what === 'string' ? what : what()}`);

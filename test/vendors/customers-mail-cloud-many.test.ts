@@ -46,7 +46,7 @@ describe("Customers Mail Cloud's download of many", function () {
     await editAccount(db, secret, account, { zipPassword: password }, { actor: 'test' });
   });
   // Where it was skipped, there is none.
-  after(() => (service as FragileService | undefined)?.close());
+  after(() => (service as FragileService | undefined)?.close('its rows are random octets'));
 
   const openFiles = () => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0);
   const isOver = () => until('it is over', () => service.deps.state.downloads.size === 0);
