@@ -64,7 +64,8 @@ describe('The keeper', () => {
   const fencing = async () => (await db<{ fencing: number }>('feed').first('fencing'))?.fencing;
   /** Each time that it was taken; more than once by one keeper, where a slow machine let its lease run out. */
   const fencingOfLease = async () =>
-    ((await db('leases').where({ name: 'keeper' }).first('fencing')) as { fencing: number }).fencing;
+    (await db<{ name: string; fencing: number }>('leases').where({ name: 'keeper' }).first('fencing'))
+      ?.fencing ?? 0;
 
   it('numbers what was committed, and turns what has expired into removals', async () => {
     await record(1500);
