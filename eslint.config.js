@@ -24,7 +24,14 @@ export default tseslint.config(
   { files: ['test/**/*.ts'], rules: { '@typescript-eslint/no-floating-promises': 'error' } },
   // These speak to a person at a terminal: standard output is their surface.
   {
-    files: ['src/cli.ts', 'src/cli/**/*.ts', 'bench/**/*.ts', 'prove/**/*.ts', 'test/run.ts', 'test/support/**/*.ts'],
+    files: [
+      'src/cli.ts',
+      'src/cli/**/*.ts',
+      'bench/**/*.ts',
+      'prove/**/*.ts',
+      'test/run.ts',
+      'test/support/**/*.ts',
+    ],
     rules: { 'no-console': 'off' },
   },
   // Runs in browsers.
