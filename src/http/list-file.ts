@@ -53,7 +53,7 @@ export async function sendListFile(
 ): Promise<void> {
   const { db } = deps;
   const { extent, downloadId } = fetch;
-  const written = { entries: 0 };
+  const written: Written = { entries: 0, pieces: [] };
   cutOffWhenStalled(res);
   const lines = linesOf(slices, { format, fileType, isDelta: extent === 'delta' }, written);
   const file = Readable.from(resettingOnFailure(res, lines), { objectMode: false });
@@ -69,7 +69,8 @@ export async function sendListFile(
     // The client has what it gets: what is noted now takes no place.
     deps.state.downloads.delete(res);
     const octets = socket.bytesWritten - octetsBefore;
-    deps.metrics.download({ extent, format, isWhole, entries: written.entries, octets });
+    const entries = written.entries + linesIn(written.pieces);
+    deps.metrics.download({ extent, format, isWhole, entries, octets });
   }
   try {
     await logDownloadEnd(db, downloadId, written.entries);
@@ -79,10 +80,16 @@ export async function sendListFile(
   }
 }
 
+interface Written {
+  entries: number;
+  /** Of a slice that is on its way: its lines are counted only where it is cut off there. */
+  pieces: Buffer[];
+}
+
 async function* linesOf(
   slices: AsyncIterable<Entry[] | JoinedEntries>,
   { format, fileType, isDelta }: { format: Format; fileType: FileType; isDelta: boolean },
-  written: { entries: number },
+  written: Written,
 ): AsyncGenerator<Buffer> {
   let text = headOf(fileType, format, isDelta);
   for await (const slice of slices) {
@@ -91,9 +98,11 @@ async function* linesOf(
       text = '';
       for (const lines of linesOfJoined(slice, format, fileType)) {
         yield lines;
+        written.pieces.push(lines);
         await everyoneElse();
       }
       written.entries += slice.count;
+      written.pieces = [];
     }
     for (const entry of Array.isArray(slice) ? slice : slice.others) {
       const change = isDelta ? (entry.isSuppressed ? 'add' : 'remove') : null;
@@ -110,6 +119,12 @@ async function* linesOf(
     await everyoneElse();
   }
   if (text !== '') yield Buffer.from(text);
+}
+
+function linesIn(pieces: readonly Buffer[]): number {
+  let lines = 0;
+  for (const piece of pieces) for (const octet of piece) if (octet === 0x0a) lines++;
+  return lines;
 }
 
 function everyoneElse(): Promise<void> {

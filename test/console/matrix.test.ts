@@ -60,7 +60,7 @@ describe('Who may open what in the console', function () {
       'somebody with half a session': visitorOf(service, ended.user, ''),
     };
   });
-  after(() => service.close());
+  after(() => service.close('an ended owner with a session'));
 
   async function placeOf(name: string): Promise<Place> {
     const { db } = service.deps;

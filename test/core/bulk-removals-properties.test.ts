@@ -185,10 +185,15 @@ describe('Bulk removals, in any order with all else', () => {
       }
     }
     assert.deepEqual([...found].sort(), expected.map(addressOf));
-    const named = (await db('opt_outs')
+    // Whoever stands by a row alone of which only hashes are left is not found by address.
+    const rowsWithAddress = (await db('opt_outs')
       .where({ list_id: list.id })
       .whereNotNull('address')
-      .pluck('address')) as Buffer[];
+      .select('address', 'tag')) as { address: Buffer; tag: Buffer }[];
+    const named = new Set(rowsWithAddress.map(({ address, tag }) => `${String(address)} ${String(tag)}`));
+    const byAddress = people.filter((who) =>
+      tags.some((of) => standing(state, nameOf(who, of)) && named.has(`${addressOf(who)} ${of}`)),
+    );
     const page = await searchByAddress(db, [list.id], { limit: 3, at: now });
     const rest = await searchByAddress(db, [list.id], {
       limit: 9,
@@ -198,7 +203,7 @@ describe('Bulk removals, in any order with all else', () => {
     const searched = page.length < 3 ? page : [...page, ...rest];
     assert.deepEqual(
       searched.map(({ address }) => address),
-      expected.map(addressOf).filter((address) => named.some((one) => one.toString() === address)),
+      byAddress.map(addressOf),
     );
     // A download follows the rows: it may suppress too many for some seconds, never too few.
     const downloaded = await collect(readEntries(db, [list.id], { at: now }));

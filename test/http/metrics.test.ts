@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
 import request, { type Response, type Test } from 'supertest';
 import type { List } from '../../src/core/lists.js';
@@ -332,6 +333,7 @@ describe('The metrics', () => {
       async () => valueOf(await told(service), 'signoff_downloads_under_way') === 1,
     );
     const before = valueOf(await told(service), 'signoff_downloaded_entries_total');
+    await once(answer, 'readable');
     answer.destroy();
     const cutOff = { extent: 'all', format: 'plain', outcome: 'cut-off' };
     await until(

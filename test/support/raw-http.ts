@@ -31,11 +31,13 @@ export async function exchange(
 /** All that still comes on a connection. */
 export function answerOn(socket: Socket): Promise<RawAnswer> {
   const chunks: Buffer[] = [];
-  let error: string | null = null;
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  socket.on('error', (broken: NodeJS.ErrnoException) => (error = broken.code ?? broken.message));
+  socket.on('error', () => undefined);
   return new Promise((resolve) => {
-    socket.on('close', () => {
+    const ended = () => {
+      // It may have broken before anybody listened here.
+      const broken = socket.errored as NodeJS.ErrnoException | null;
+      const error = broken === null ? null : (broken.code ?? broken.message);
       const text = Buffer.concat(chunks).toString('latin1');
       const headEnd = text.indexOf('\r\n\r\n');
       resolve({
@@ -44,6 +46,8 @@ export function answerOn(socket: Socket): Promise<RawAnswer> {
         body: headEnd === -1 ? '' : text.slice(headEnd + 4),
         error,
       });
-    });
+    };
+    if (socket.closed) ended();
+    else socket.on('close', ended);
   });
 }

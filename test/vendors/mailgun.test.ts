@@ -186,7 +186,7 @@ describe("Mailgun's unsubscribes", () => {
 
     it('finds whoever suppresses by a hash alone, and nobody whose opt-out has expired or was removed', async () => {
       await plant(service.deps.db, mailgun.list.id, [
-        { ...rowKinds.md5Only('ann@example.com'), created_at: march, recorded_at: march },
+        { ...rowKinds.md5Only('ann@example.com'), created_at: march, recorded_at: march, last_at: march },
         { ...rowKinds.plain('bob@example.com'), removed_at: 2000 },
         { ...rowKinds.plain('cat@example.com'), expires_at: 2000 },
       ]);
