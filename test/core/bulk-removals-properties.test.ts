@@ -186,10 +186,10 @@ describe('Bulk removals, in any order with all else', () => {
     }
     assert.deepEqual([...found].sort(), expected.map(addressOf));
     // Whoever stands by a row alone of which only hashes are left is not found by address.
-    const rowsWithAddress = (await db('opt_outs')
+    const rowsWithAddress = await db<{ list_id: number; address: Buffer; tag: Buffer }>('opt_outs')
       .where({ list_id: list.id })
       .whereNotNull('address')
-      .select('address', 'tag')) as { address: Buffer; tag: Buffer }[];
+      .select('address', 'tag');
     const named = new Set(rowsWithAddress.map(({ address, tag }) => `${String(address)} ${String(tag)}`));
     const byAddress = people.filter((who) =>
       tags.some((of) => standing(state, nameOf(who, of)) && named.has(`${addressOf(who)} ${of}`)),

@@ -36,7 +36,7 @@ export function answerOn(socket: Socket): Promise<RawAnswer> {
   return new Promise((resolve) => {
     const ended = () => {
       // It may have broken before anybody listened here.
-      const broken = socket.errored as NodeJS.ErrnoException | null;
+      const broken: NodeJS.ErrnoException | null = socket.errored;
       const error = broken === null ? null : (broken.code ?? broken.message);
       const text = Buffer.concat(chunks).toString('latin1');
       const headEnd = text.indexOf('\r\n\r\n');
