@@ -68,7 +68,13 @@ const figures: Figure[] = [];
 try {
   for (const bench of chosen) {
     setting.say(`${bench.name}: ${bench.says}`);
-    figures.push(...(await bench.run(setting)));
+    try {
+      figures.push(...(await bench.run(setting)));
+    } catch (error) {
+      // What the others have come to is not lost.
+      console.error(error);
+      process.exitCode = 1;
+    }
   }
 } finally {
   await cleanUp();
