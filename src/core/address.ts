@@ -31,9 +31,9 @@ const longestDomain = 253; // octets, without the root's dot: RFC 1035, section 
 const controlCharacter = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\uFFFD]/u;
 // Format characters, variation selectors, tag characters, Hangul fillers, and Braille's blank.
 const invisibleCharacter = /[\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]/u;
-// What RFC 5322 leaves out of an atom, and a full-width @, which looks like the real one.
-/** What most addresses are made of: none of the above, and nothing that has more than one form. */
+// What most addresses are made of: none of the above, and nothing that has more than one form.
 const plainAscii = /^[\x20-\x7e]*$/;
+// What RFC 5322 leaves out of an atom, and a full-width @, which looks like the real one.
 const notInLocalPart = /[\s,;:<>()[\]\\"@\uFF20\uFE6B]/u;
 const fullWidthAscii = /[\uFF01-\uFF5E]/gu;
 

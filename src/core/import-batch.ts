@@ -87,8 +87,8 @@ export async function store(
     const refused = await patiently(patienceMs, async () => {
       const all = await optOutsOf(db, list, due, now, options);
       const { refused: places, areNew } = await recordAll(all, record, options.batchRows);
-      // To look for them would take half as long as to record them.
-      known = 0;
+      known = 0; // of an attempt before this one
+      // To look for known ones takes half as long as to record them.
       if (begunAt === null || areNew) return places;
       const recorded = all.filter(({ place }) => !places.has(place));
       known = await retrying(db, patienceMs, () => countKnown(db, list.id, recorded, begunAt));
