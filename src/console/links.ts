@@ -134,7 +134,7 @@ async function* inSlices(octets: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   }
 }
 
-async function send({ list, res }: ListVisit, spool: Spool): Promise<void> {
+async function send({ deps, list, res }: ListVisit, spool: Spool): Promise<void> {
   res.writeHead(200, {
     ...NOT_KEPT,
     'Content-Type': 'text/csv; charset=utf-8',
@@ -147,6 +147,9 @@ async function send({ list, res }: ListVisit, spool: Spool): Promise<void> {
   } catch (error) {
     cutOff(res);
     throw error;
+  } finally {
+    // Whoever has the answer may send the next file at once.
+    deps.state.scrubs.delete(res);
   }
 }
 
