@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import type * as Addresses from '../src/core/address.js';
 import type { List } from '../src/core/lists.js';
+import type * as OptOutWrites from '../src/core/opt-out-writes.js';
 import type * as OptOuts from '../src/core/opt-outs.js';
 import type * as Connect from '../src/db/connect.js';
 import { projectPath } from '../src/paths.js';
@@ -114,7 +115,8 @@ async function importOf({ url }: BenchDatabase, { publicId }: List, file: string
 
 async function bareLoop({ url }: BenchDatabase, list: List, file: string): Promise<void> {
   const { parseAddress } = await built<typeof Addresses>('core/address');
-  const { rowOf, compareRows, writeOptOuts } = await built<typeof OptOuts>('core/opt-outs');
+  const { rowOf, compareRows } = await built<typeof OptOuts>('core/opt-outs');
+  const { writeOptOuts } = await built<typeof OptOutWrites>('core/opt-out-writes');
   const { connect } = await built<typeof Connect>('db/connect');
   const db = connect(url, { timeoutMs: 60_000, poolSize: 1 });
   let rows: OptOuts.OptOutRow[] = [];

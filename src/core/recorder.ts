@@ -1,13 +1,7 @@
 import { retrying, type Db } from '../db/connect.js';
 import { Unavailable } from '../errors.js';
-import {
-  compareRows,
-  rowOf,
-  writeOptOuts,
-  type HashedOptOut,
-  type OptOut,
-  type OptOutRow,
-} from './opt-outs.js';
+import { writeOptOuts } from './opt-out-writes.js';
+import { compareRows, rowOf, type HashedOptOut, type OptOut, type OptOutRow } from './opt-outs.js';
 
 export interface Recorder {
   /**

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import type { Database } from 'better-sqlite3';
+import type { Database, Statement } from 'better-sqlite3';
 import type { Knex } from 'knex';
 import knex from 'knex';
 import BetterSqlite3Dialect from 'knex/lib/dialects/better-sqlite3/index.js';
 import { StartRefused } from '../errors.js';
 import { clientNetworkOf } from './client-network.js';
-import { silent, type ConnectOptions, type Engine } from './engine.js';
+import { silent, type ConnectOptions, type Engine, type Insertion, type SqlValue } from './engine.js';
 
 export const sqliteEngine: Engine = {
   name: 'sqlite',
@@ -19,7 +19,7 @@ export const sqliteEngine: Engine = {
   larger: (a, b) => `MAX(${a}, ${b})`,
   joined: (sql, separator) => `CAST(group_concat(${sql}, '${separator}') AS BLOB)`,
   clientNetwork: (column) => `client_network(${column})`,
-  areAllNew: () => false,
+  insertRows,
   isUnavailable: (error) =>
     /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM)/.test((error as { code?: string }).code ?? ''),
   isRetryable: (error) => /^SQLITE_(BUSY|LOCKED)/.test((error as { code?: string }).code ?? ''),
@@ -43,7 +43,9 @@ export function openSqlite(url: string, options: ConnectOptions): Knex {
     // whatever its busy timeout; an immediate one waits at its start instead.
     override _query(connection: Database, query: Parameters<BetterSqlite3Dialect['_query']>[1]) {
       if (query.sql === 'BEGIN;') query.sql = 'BEGIN IMMEDIATE;';
-      return super._query(connection, query);
+      const rows = query.options?.rows as readonly (readonly SqlValue[])[] | undefined;
+      if (rows !== undefined) return runForEach(connection, query, rows);
+      return super._query({ prepare: (sql: string) => compiled(connection, sql) } as Database, query);
     }
   }
   try {
@@ -75,6 +77,48 @@ export function openSqlite(url: string, options: ConnectOptions): Knex {
         'Install a C++ compiler, make and python3, and run npm ci again; or set DATABASE_URL=mysql://…',
     );
   }
+}
+
+/** One statement, which is compiled once, for each of the rows in turn. */
+async function insertRows(
+  db: Knex,
+  { into, columns, merge }: Insertion,
+  rows: readonly (readonly SqlValue[])[],
+) {
+  const placeholders = Array(columns).fill('?').join(',');
+  await db.raw(`INSERT INTO ${into} VALUES (${placeholders}) ${merge}`).options({ rows });
+  return false;
+}
+
+// As the dialect does it, errors come by the promise.
+// eslint-disable-next-line @typescript-eslint/require-await
+async function runForEach(
+  connection: Database,
+  query: { sql?: string; response?: unknown },
+  rows: readonly (readonly SqlValue[])[],
+): Promise<unknown> {
+  const statement = compiled(connection, query.sql ?? '');
+  // An error rolls all of it back.
+  connection.transaction(() => rows.forEach((row) => statement.run(row))).immediate();
+  return query;
+}
+
+/** Of each connection, by their text; the one used last stands last. */
+const statements = new WeakMap<Database, Map<string, Statement>>();
+const statementsKept = 100;
+/** Statements of many rows are as long as these are many: hardly any comes twice. */
+const longestKept = 6000;
+
+/** To compile a statement takes longer than most take to run. */
+function compiled(connection: Database, sql: string): Statement {
+  const kept = statements.get(connection) ?? new Map<string, Statement>();
+  statements.set(connection, kept);
+  const statement = kept.get(sql) ?? connection.prepare(sql);
+  kept.delete(sql);
+  if (sql.length <= longestKept) kept.set(sql, statement);
+  const [oldest] = kept.keys();
+  if (kept.size > statementsKept && oldest !== undefined) kept.delete(oldest);
+  return statement;
 }
 
 /** The file of a `sqlite://` URL: sqlite:///absolute/path or sqlite://relative/path. */

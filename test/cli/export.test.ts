@@ -4,13 +4,8 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { md5Of, sha256Of } from '../../src/core/address.js';
 import { createList, type List } from '../../src/core/lists.js';
-import {
-  compareRows,
-  removeOptOuts,
-  rowOf,
-  writeOptOuts,
-  type OptOutRecord,
-} from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { compareRows, removeOptOuts, rowOf, type OptOutRecord } from '../../src/core/opt-outs.js';
 import { addTags } from '../../src/core/tags.js';
 import {
   migratedDatabase,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createList, type List } from '../../src/core/lists.js';
-import { compareRows, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { compareRows, rowOf } from '../../src/core/opt-outs.js';
 import { isSuppressed } from '../../src/core/suppressed.js';
 import { migratedDatabase, numberAll, optOutOf, type TestDatabase } from '../support/core.js';
 import { environmentOf, signoff } from './signoff.js';

@@ -7,11 +7,11 @@ import { expireOptOuts } from '../../src/core/numbering.js';
 import { takeLease } from '../../src/core/leases.js';
 import { createList } from '../../src/core/lists.js';
 import { createMailer, grantList } from '../../src/core/mailers.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
 import {
   compareRows,
   removeOptOuts,
   rowOf,
-  writeOptOuts,
   type OptOut,
   type OptOutRecord,
 } from '../../src/core/opt-outs.js';

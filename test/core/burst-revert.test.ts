@@ -6,7 +6,8 @@ import { getBurst, noteBursts, type Burst } from '../../src/core/bursts.js';
 import { readChanges } from '../../src/core/entries.js';
 import { getFeed } from '../../src/core/feed.js';
 import { createList } from '../../src/core/lists.js';
-import { compareRows, removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { compareRows, removeOptOuts, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import { isSuppressed } from '../../src/core/suppressed.js';
 import { migratedDatabase, numberAll, optOutOf, rowsOfList, type TestDatabase } from '../support/core.js';
 

@@ -5,7 +5,8 @@ import { getBurst, noteBursts, type Burst } from '../../src/core/bursts.js';
 import { evictOverCap } from '../../src/core/cap.js';
 import { getCounts, getFeed } from '../../src/core/feed.js';
 import { editList, getListById } from '../../src/core/lists.js';
-import { compareRows, removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { compareRows, removeOptOuts, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import { Unavailable } from '../../src/errors.js';
 import {

@@ -6,7 +6,8 @@ import { readChanges } from '../../src/core/entries.js';
 import { getCounts, getFeed } from '../../src/core/feed.js';
 import { editList, getListById } from '../../src/core/lists.js';
 import { numberChanges } from '../../src/core/numbering.js';
-import { compareRows, removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { compareRows, removeOptOuts, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import { retrying, type Db } from '../../src/db/connect.js';
 import { Invalid } from '../../src/errors.js';
 import {

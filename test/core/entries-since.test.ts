@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readEntriesSince } from '../../src/core/entries-since.js';
 import { numberChanges } from '../../src/core/numbering.js';
-import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {
   collect,

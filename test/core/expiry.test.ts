@@ -4,7 +4,8 @@ import { readChanges, readEntries } from '../../src/core/entries.js';
 import type { EntriesOptions } from '../../src/core/entry-rows.js';
 import { getCounts, getFeed, hasPendingChanges } from '../../src/core/feed.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
-import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import { isSuppressed } from '../../src/core/suppressed.js';
 import type { Db } from '../../src/db/connect.js';
 import {

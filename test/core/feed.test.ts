@@ -12,7 +12,8 @@ import {
   type Feed,
 } from '../../src/core/feed.js';
 import { numberChanges } from '../../src/core/numbering.js';
-import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf } from '../../src/core/opt-outs.js';
 import { retrying, type Db } from '../../src/db/connect.js';
 import { CursorGone, Invalid } from '../../src/errors.js';
 import {

@@ -8,7 +8,8 @@ import { mostAtOnce, removeFound, removeNamed } from '../../src/core/found-remov
 import { createList, type List } from '../../src/core/lists.js';
 import { everyOptOut, readAddressPart, type OptOutFilter } from '../../src/core/opt-out-filter.js';
 import { findAll } from '../../src/core/opt-out-find.js';
-import { compareRows, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { compareRows, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import { restoreRemoval } from '../../src/core/restore-removal.js';
 import {
   migratedDatabase,

@@ -5,13 +5,8 @@ import { entryOf, readChanges, readEntries, type Entry } from '../../src/core/en
 import { formats, textsOf, type Format } from '../../src/core/entry-texts.js';
 import { getFeed } from '../../src/core/feed.js';
 import { numberChanges } from '../../src/core/numbering.js';
-import {
-  removeOptOuts,
-  rowOf,
-  writeOptOuts,
-  type HashedOptOut,
-  type OptOutRecord,
-} from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf, type HashedOptOut, type OptOutRecord } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {
   migratedDatabase,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { md5Of, sha256Of } from '../../src/core/address.js';
 import { expireOptOuts } from '../../src/core/numbering.js';
-import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import {
   migratedDatabase,

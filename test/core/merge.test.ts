@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { removeOptOuts, rowOf, writeOptOuts, type OptOut } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf, type OptOut } from '../../src/core/opt-outs.js';
 import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import {
   migratedDatabase,

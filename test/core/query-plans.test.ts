@@ -10,7 +10,8 @@ import { getCounts, hasPendingChanges, numberBefore } from '../../src/core/feed.
 import { readJoined } from '../../src/core/joined-entries.js';
 import { expireOptOuts, numberChanges } from '../../src/core/numbering.js';
 import { findList, getListById, type List } from '../../src/core/lists.js';
-import { removeOptOuts, rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { removeOptOuts, rowOf } from '../../src/core/opt-outs.js';
 import { retainOptOuts } from '../../src/core/retention.js';
 import { findOptOuts, findSuppressed, isSuppressed } from '../../src/core/suppressed.js';
 import type { Db } from '../../src/db/connect.js';

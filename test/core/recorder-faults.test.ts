@@ -14,6 +14,7 @@ import {
   type TestDatabase,
 } from '../support/core.js';
 import { until } from '../support/service.js';
+import { rowsInserted, type Statement } from '../support/statements.js';
 
 const timeoutMs = 1500;
 
@@ -34,8 +35,8 @@ describe('The recorder, while another process holds what it writes to', () => {
     db = test.another({ poolSize: 1, timeoutMs: 5000 });
     if (engine === 'mysql') await db.raw('SET SESSION innodb_lock_wait_timeout = 1');
     db.on('query-error', (error: { code?: string }) => refusals.push(error.code));
-    db.on('query-response', (_, query: { sql: string }) => {
-      if (query.sql.startsWith('INSERT INTO opt_outs')) written.push(query.sql.split('),(').length);
+    db.on('query-response', (_, query: Statement) => {
+      if (query.sql.startsWith('INSERT INTO opt_outs')) written.push(rowsInserted(query));
     });
     recorder = createRecorder(db, { queueRows: 5000, timeoutMs, onCommit: () => undefined });
     await recorder.record([optOutOf(list, 'ann@example.com')]);

@@ -3,6 +3,7 @@ import { createRecorder, type Recorder } from '../../src/core/recorder.js';
 import type { OptOut } from '../../src/core/opt-outs.js';
 import { Unavailable } from '../../src/errors.js';
 import { engine } from '../support/engine.js';
+import { rowsInserted, type Statement } from '../support/statements.js';
 import { migratedDatabase, newList, optOutOf, rowsOfList, type TestDatabase } from '../support/core.js';
 
 describe('The recorder', () => {
@@ -17,9 +18,9 @@ describe('The recorder', () => {
   before(async () => {
     test = await migratedDatabase();
     const underWay = new Set<string>();
-    test.db.on('query', (query: { sql: string; __knexQueryUid: string }) => {
+    test.db.on('query', (query: Statement) => {
       if (!query.sql.startsWith('INSERT INTO opt_outs')) return;
-      statements.push(query.sql.split('),(').length);
+      statements.push(rowsInserted(query));
       underWay.add(query.__knexQueryUid);
       mostAtOnce = Math.max(mostAtOnce, underWay.size);
     });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { rowOf } from '../../src/core/opt-outs.js';
 import { findOptOuts, isSuppressed } from '../../src/core/suppressed.js';
 import { addTags, findTags } from '../../src/core/tags.js';
 import { migratedDatabase, newList, optOutOf, rowsOfList, type TestDatabase } from '../support/core.js';

@@ -11,7 +11,8 @@ import {
   queueMail,
   type Mail,
 } from '../../src/core/mails.js';
-import { rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { rowOf } from '../../src/core/opt-outs.js';
 import type { Db } from '../../src/db/connect.js';
 import { startKeeper, type Keeper } from '../../src/keeper/keeper.js';
 import { createLog } from '../../src/log.js';

@@ -1,6 +1,7 @@
 import process from 'node:process';
 import { setTimeout as wait } from 'node:timers/promises';
-import { rowOf, writeOptOuts } from '../../src/core/opt-outs.js';
+import { writeOptOuts } from '../../src/core/opt-out-writes.js';
+import { rowOf } from '../../src/core/opt-outs.js';
 import { connect, engineOf, retrying } from '../../src/db/connect.js';
 import { optOutOf } from './core.js';
 
