@@ -54,7 +54,15 @@ export async function startService(
 ): Promise<RunningProgram> {
   const program = projectPath('dist', 'src', 'server.js');
   if (!existsSync(program)) throw new Error(`${program} is missing: npm run build makes it`);
-  return startProgram([...nodeOptions, program], { ...production, ...env });
+  return startProgram([...startOptions(), ...nodeOptions, program], { ...production, ...env });
+}
+
+/** What `npm start` tells Node. */
+function startOptions(): string[] {
+  const { scripts } = JSON.parse(readFileSync(projectPath('package.json'), 'utf8')) as {
+    scripts: { start: string };
+  };
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
 }
 
 /** One of bench/support/baselines.ts. */
