@@ -99,8 +99,7 @@ export function makeNode({ folder, owner, password, ports, servers }: Settings, 
   };
   /** As galera_recovery does before a node is started, by the log of a server that only reads its files. */
   const recover = async () => {
-    // With the purge it can hang: docs/running-many-nodes.md.
-    const only = ['--wsrep-recover', '--innodb-force-recovery=2', '--skip-log-error'];
+    const only = ['--wsrep-recover', '--skip-log-error'];
     const limits = { env, timeout: startLimitMs, killSignal: 'SIGKILL' } as const;
     const { stderr } = await run(program, ['--no-defaults', ...options, ...only], limits);
     const [, cluster = '', number = '-1'] = /WSREP: Recovered position: ([\w-]+):(-?\d+)/.exec(stderr) ?? [];

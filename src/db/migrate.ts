@@ -18,6 +18,7 @@ import * as figures from '../../migrations/0015-figures.js';
 import * as importsInTheConsole from '../../migrations/0016-imports-in-the-console.js';
 import * as foundRemovals from '../../migrations/0017-found-removals.js';
 import * as consoleSecurity from '../../migrations/0018-console-security.js';
+import * as storedColumns from '../../migrations/0019-stored-columns.js';
 import { StartRefused } from '../errors.js';
 import { engineOf, retrying, type Db } from './connect.js';
 import { busyTimeoutMs } from './sqlite.js';
@@ -42,6 +43,7 @@ const migrations: [name: string, migration: Knex.Migration][] = [
   ['0016-imports-in-the-console', importsInTheConsole],
   ['0017-found-removals', foundRemovals],
   ['0018-console-security', consoleSecurity],
+  ['0019-stored-columns', storedColumns],
 ];
 
 export const migrationNames: readonly string[] = migrations.map(([name]) => name);
