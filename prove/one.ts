@@ -13,10 +13,13 @@ const say = (text: string) => console.error(`  ${proof.name} (${engine}): ${text
 let findings: Finding[];
 try {
   findings = await proof.prove({ engine, size, say });
+  if (findings.length === 0) throw new Error('it has looked at nothing');
 } catch (error) {
   console.error(error);
   findings = [{ what: 'the proof itself', figure: String(error), holds: false }];
 }
 const { promise, says } = proof;
 const seconds = (Date.now() - startedAt) / 1000;
-console.log(JSON.stringify({ proof: { promise, name, says }, engine, findings, seconds }));
+const outcome = JSON.stringify({ proof: { promise, name, says }, engine, findings, seconds });
+// A proof that broke off may have left something at work, which nobody is to wait for.
+process.stdout.write(`${outcome}\n`, () => process.exit());

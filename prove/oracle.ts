@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createList, type List } from '../src/core/lists.js';
+import { erasePerson } from '../src/core/erasure.js';
 import { addTags } from '../src/core/tags.js';
 import { clients, type Answer, type Asked } from '../test/matrix/place.js';
 import { optOutOf } from '../test/support/core.js';
@@ -12,7 +13,7 @@ import { browser, imageOfBrowser, program } from '../test/support/visitors.js';
 import type { Finding, Proof, Setting } from './proof.js';
 
 /** What an address can be to a list; names of one length, so that the octets can be compared. */
-const states = ['unknown', 'already', 'offered', 'removed'] as const;
+const states = ['unknown', 'already', 'offered', 'removed', 'deleted'] as const;
 type State = (typeof states)[number];
 
 type Door = (id: string, email: string) => Asked;
@@ -77,7 +78,11 @@ async function peopledList({ deps, accountId }: TestService, samples: number): P
       optOutOf(list.id, emailOf('already', n), { recordedAt }),
       optOutOf(list.id, emailOf('offered', n), { recordedAt, tag: 'offers' }),
       optOutOf(list.id, emailOf('removed', n), { recordedAt }),
+      optOutOf(list.id, emailOf('deleted', n), { recordedAt }),
     ]);
+    // A person who was erased: hashes are left, which suppress.
+    const by = { actor: 'test', retryMs: 10_000 };
+    for await (const _ of erasePerson(deps.db, accountId, emailOf('deleted', n), by));
   }
   const names = Array.from({ length: samples }, (_, n) => Buffer.from(emailOf('removed', n)));
   await deps
@@ -107,7 +112,7 @@ async function compare(
   const client = clients();
   const seen: Comparison = {
     ...{ sent: 0, acknowledged: 0, different: 0 },
-    times: { unknown: [], already: [], offered: [], removed: [] },
+    times: { unknown: [], already: [], offered: [], removed: [], deleted: [] },
   };
   let first: string | null = null;
   try {
@@ -177,7 +182,7 @@ function findingOf(name: string, seen: Comparison, { size }: Setting): Finding {
   const { sent, acknowledged, different } = seen;
   const isSame = different === 0 && acknowledged === sent;
   return {
-    what: `${name}: addresses unknown, opted out already, from a tag alone, and removed`,
+    what: `${name}: addresses unknown, opted out already, from a tag alone, removed, and erased`,
     ...{ sent, acknowledged },
     figure: `${different} answers that differ; ${timesOf(seen)}`,
     holds: isSame && (size === 'quick' || !isTelling(seen)),

@@ -18,11 +18,15 @@ export function lineOf({ proof, engine }: Proven, finding: Finding): string {
   return `${outcome.padEnd(6)} ${proof.promise} ${proof.name} (${engine}) ${isControl ? 'control: ' : ''}${what}: ${told}`;
 }
 
-/** The rows of the table in docs/reliability.md. */
-export function tableOf(proven: readonly Proven[]): string {
+/**
+ * The table in docs/reliability.md.
+ *
+ * @param day on which it was done.
+ */
+export function tableOf(proven: readonly Proven[], day: string): string {
   const lines = [
-    '| # | promise | engine | what was done | faults | sent | acknowledged | lost | doubled | figure | |',
-    '| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |',
+    '| # | promise | engine | what was done | faults | sent | acknowledged | lost | doubled | figure | | on |',
+    '| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |',
   ];
   for (const { proof, engine, findings } of proven) {
     for (const finding of findings) {
@@ -33,6 +37,7 @@ export function tableOf(proven: readonly Proven[]): string {
         ...[number(finding.faults), number(finding.sent), number(finding.acknowledged)],
         ...[number(finding.lost), number(finding.doubled), figure],
         outcomeOf(finding).replace(/^[A-Z ]+$/, (loud) => `**${loud.toLowerCase()}**`),
+        day,
       ];
       lines.push(`| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`);
     }

@@ -11,12 +11,12 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { projectPath } from '../src/paths.js';
+import { writeFigures } from '../test/support/figures.js';
 import { hasDatabaseServer, startPrivateDatabase } from '../test/support/mariadb.js';
 import type { Engine } from './proof.js';
 import { proofs } from './proofs.js';
@@ -36,6 +36,7 @@ const unknown = names.find((name) => proofs.every((proof) => proof.name !== name
 if (unknown !== undefined) {
   fail(`there is no proof ${unknown}; there are ${proofs.map(({ name }) => name).join(', ')}`);
 }
+if (options.write && size === 'quick') fail('--write takes the figures of the long forms');
 if (options.engine !== undefined && options.engine !== 'sqlite' && options.engine !== 'mysql') {
   fail('--engine takes sqlite or mysql');
 }
@@ -97,15 +98,10 @@ async function proveApart(name: string, engine: Engine, serverUrl: string): Prom
 }
 
 function writeTable(): void {
-  const file = projectPath('docs', 'reliability.md');
-  const text = readFileSync(file, 'utf8');
-  const [begin, end] = ['<!-- figures -->', '<!-- /figures -->'];
-  const [before, rest = ''] = text.split(begin);
-  const after = rest.split(end)[1];
-  if (before === undefined || after === undefined) throw new Error(`${file} has no place for the figures`);
   const day = new Date().toISOString().slice(0, 10);
-  const told = `${day}, Node ${process.version}, ${cpus().length} cores, ${minutes} minutes.`;
-  writeFileSync(file, `${before}${begin}\n\n${told}\n\n${tableOf(proven)}\n\n${end}${after}`);
+  const told = `Node ${process.version}, ${cpus().length} cores, ${minutes} minutes.`;
+  const isPart = chosen.length < proofs.length || engines.length < 2;
+  writeFigures('reliability.md', { told, table: tableOf(proven, day), keyCells: 4, isPart });
 }
 
 function fail(sentence: string): never {

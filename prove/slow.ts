@@ -9,8 +9,10 @@ import { spawnRunningService, type SpawnedService } from '../test/support/spawne
 import { freshMigratedDatabase } from '../test/support/template.js';
 import type { Finding, Proof } from './proof.js';
 
-/** What the service allows, and what is asked of it: slow clients come several times as many as it lets in. */
+/** Connections that the service lets in. Slow clients take all of them but twenty. */
 const limit = 120;
+/** For which somebody who is not slow waits at most, on a machine that is busy with other things too. */
+const mostMs = 2000;
 
 /** How slow clients are got rid of, while somebody who is not slow is served. In long alone: the limits are seconds. */
 export const slow: Proof = {
@@ -160,7 +162,8 @@ function told({ clients, ended, seconds, withinSeconds }: Outcome, served: Serve
     figure:
       `${ended} of ${clients} slow clients ended within ${seconds.toFixed(1)} s (limit ${withinSeconds} s); ` +
       `others meanwhile: median ${medianMs.toFixed(1)} ms, slowest ${slowestMs.toFixed(0)} ms`,
-    holds: ended === clients && seconds <= withinSeconds && answered > 0 && failed === 0,
+    holds:
+      ended === clients && seconds <= withinSeconds && answered > 0 && failed === 0 && slowestMs <= mostMs,
   };
 }
 

@@ -26,8 +26,11 @@ export function provenBySuite(
       const findings: Finding[] = [];
       for (const [what, files] of Object.entries(suites)) {
         say(what);
-        const { passed, failed } = await runTests(engine, files);
-        const figure = `${passed} tests passed${failed.length > 0 ? `, failed: ${failed.join('; ')}` : ''}`;
+        const { passed, failed, skipped } = await runTests(engine, files);
+        const reasons = [...new Set(skipped.map(({ reason }) => reason))].join('; ');
+        const figure =
+          `${passed} tests passed${failed.length > 0 ? `, failed: ${failed.join('; ')}` : ''}` +
+          (skipped.length > 0 ? `, ${skipped.length} not run: ${reasons}` : '');
         findings.push({ what, figure, holds: passed > 0 && failed.length === 0 });
       }
       return findings;

@@ -23,13 +23,18 @@ export interface Writers {
   kill(): void;
 }
 
+/** For which one opt-out, or one removal, may be sent again and again. */
+const mostMs = 60_000;
+
 /** @param origin where the service listens now; what it does not answer is sent again until it does. */
 export function startWriters(of: Installation, origin: () => string, quickWriters: number): Writers {
   const acked = new Set<string>();
   const late = new Set<string>();
   let sent = 0;
   let isWriting = true;
+  let isKilled = false;
   const working: Promise<unknown>[] = [];
+  const failures: unknown[] = [];
   const record = oneClickWay(of.link);
   const remove: Way = {
     name: 'removal',
@@ -45,7 +50,9 @@ export function startWriters(of: Installation, origin: () => string, quickWriter
   async function write(writer: number): Promise<void> {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 3 });
     const bring = async (way: Way, email: string) => {
-      for (;;) {
+      const deadline = Date.now() + mostMs;
+      while (!isKilled) {
+        if (Date.now() > deadline) throw new Error(`${way.name} of ${email} is acknowledged by nobody`);
         sent++;
         if ((await send(agent, origin(), way, email))?.isTaken) return;
         await wait(50);
@@ -88,14 +95,19 @@ export function startWriters(of: Installation, origin: () => string, quickWriter
   return {
     ...{ acked, late },
     sent: () => sent,
-    writeQuickly: () => working.push(...Array.from({ length: quickWriters }, (_, i) => write(i))),
+    writeQuickly() {
+      const noteFailure = (error: unknown) => void failures.push(error);
+      working.push(...Array.from({ length: quickWriters }, (_, i) => write(i).catch(noteFailure)));
+    },
     async stop() {
       isWriting = false;
       for (const child of children) child.kill('SIGTERM');
       await Promise.all(working);
+      if (failures.length > 0) throw failures[0];
     },
     kill() {
       isWriting = false;
+      isKilled = true;
       for (const child of children) child.kill('SIGKILL');
     },
   };

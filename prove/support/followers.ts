@@ -12,13 +12,16 @@ export interface Followed {
   readonly backwards: number;
 }
 
+/** How often a reader asks in vain once all is over. */
+const mostInVain = 500;
+
 /** Reads on from its cursor until all is over; `null` from `read` means that the service is away just now. */
 async function follow(
   read: (cursor: string | null) => Promise<Page | null>,
   isOver: () => boolean,
 ): Promise<Followed> {
   const state = new Map<string, boolean>();
-  let [steps, backwards, last] = [0, 0, -1];
+  let [steps, backwards, last, inVain] = [0, 0, -1, 0];
   let cursor: string | null = null;
   for (;;) {
     const wasOver = isOver();
@@ -31,6 +34,8 @@ async function follow(
       cursor = page.cursor;
       if (wasOver && !page.hasMore) return { state, steps, backwards };
       if (page.hasMore) continue;
+    } else if (wasOver && ++inVain === mostInVain) {
+      throw new Error('the service answers no reader any more');
     }
     await wait(20);
   }

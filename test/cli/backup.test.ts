@@ -24,7 +24,7 @@ import {
 import { browser } from '../support/visitors.js';
 import { emptyFolder, environmentOf, signoff } from './signoff.js';
 
-/** PROMISES.md, 13, and what else a backup is for. */
+/** docs/reliability.md, 13, and what else a backup is for. */
 describe('signoff backup and restore, while the service records', function () {
   this.timeout(120_000);
   const file = path.join(emptyFolder(), 'signoff.backup');

@@ -20,7 +20,7 @@ import {
   type TestDatabase,
 } from '../support/core.js';
 
-/** The rules of DESIGN.md over whole rows in memory, of one list or of several that count. */
+/** The rules of what suppresses over whole rows in memory, of one list or of several that count. */
 interface Asked {
   at: number;
   tag: string | undefined;

@@ -69,7 +69,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('erase' as const), person }),
 );
 
-/** The rules as DESIGN.md puts them, for one row, without a look at how the SQL says them. */
+/** The rules of merging, for one row, without a look at how the SQL says them. */
 interface Row {
   address: string | null;
   given: string | null;

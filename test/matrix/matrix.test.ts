@@ -43,6 +43,7 @@ describe('Who may open what, of all that the service answers', function () {
   });
 
   for (const [path, ofPath] of Object.entries(rows)) {
+    const hasPage = ofPath.some(({ may }) => may === 'anyone');
     for (const row of ofPath) {
       if (row.may === 'anyone') {
         it(`${path} is open to everybody, and tells nobody who is on the list`, async () => {
@@ -58,12 +59,14 @@ describe('Who may open what, of all that the service answers', function () {
           }
         });
       } else {
-        it(`${path} (${titleOf(row)}) is open to the right key, and to no other`, () => isForKey(row));
+        it(`${path} (${titleOf(row)}) is open to the right key, and to no other`, () =>
+          isForKey(row, hasPage));
       }
     }
   }
 
-  async function isForKey(row: KeyRow): Promise<void> {
+  /** @param hasPage whether people are shown a page there, which HEAD is about. */
+  async function isForKey(row: KeyRow, hasPage: boolean): Promise<void> {
     const place = await placeOf(service, account, row.orFromWhitelist ? '203.0.113.0/24' : '127.0.0.1');
     const strangers = await strangersAt(place, row, account.id, elsewhere);
     const before = await stateOf(place);
@@ -74,7 +77,10 @@ describe('Who may open what, of all that the service answers', function () {
       const answer = await send(asked.method);
       assert.ok(isRefused(answer), `${who}: ${answer.status} ${answer.body}`);
       assert.ok(!tellsOf(answer, place), `${who} is told`);
-      if (asked.method === 'GET') assert.equal((await send('HEAD')).body, '');
+      if (asked.method !== 'GET') continue;
+      const head = await send('HEAD');
+      assert.ok(!tellsOf(head, place), `${who} is told by HEAD`);
+      assert.ok(hasPage || isRefused(head), `${who}, by HEAD: ${head.status}`);
     }
     assert.equal(await stateOf(place), before, 'nothing was changed, and nothing handed out');
 

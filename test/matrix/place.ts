@@ -93,10 +93,11 @@ export async function stateOf({ service, list }: Place): Promise<string> {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** The address in any of the forms that lists are given out in. */
-export function tellsOf({ body }: Pick<Answer, 'body'>, { canary }: Place): boolean {
+/** The address in any of the forms that lists are given out in, wherever the answer has it. */
+export function tellsOf({ headers, body }: Pick<Answer, 'headers' | 'body'>, { canary }: Place): boolean {
   const forms = [canary, md5Of(canary).toString('hex'), sha256Of(canary).toString('hex')];
-  return forms.some((form) => body.toLowerCase().includes(form));
+  const said = `${JSON.stringify(headers)}\n${body}`.toLowerCase();
+  return forms.some((form) => said.includes(form));
 }
 
 /** SendCloud's status is 200 whatever happens. */
