@@ -1,7 +1,7 @@
 /**
- * `npm test`: a build, then every test on SQLite and on MariaDB or MySQL, side by side: each run keeps one core
- * busy. Type-check and lint run beside them at the lowest priority, in the time in which the tests wait. What
- * they and the second run print comes when those have ended.
+ * `npm test`: a build, then every test on SQLite and on MariaDB or MySQL, all of it side by side, in two parts on
+ * each: two cores have something to do while tests wait. Type-check and lint run beside them at a low priority.
+ * What they and all but the first part print comes when those have ended.
  *
  *   npm test -- [--only sqlite|mysql] [--fast] [Mocha's arguments and spec files]
  *
@@ -15,44 +15,13 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { hasDatabaseServer, startPrivateDatabase, type PrivateDatabase } from './support/mariadb.js';
+import { partsOf, type Part } from './support/parts.js';
 import type { Totals } from './support/reporter.js';
 
 const root = path.resolve(import.meta.dirname, '..');
 const isCi = process.env.CI === 'true';
 /** How long Mocha may live on after its last test: what still holds it open then was left behind. */
 const lingerLimitMs = 60_000;
-
-/**
- * What runs on one engine alone, where both are tested: what comes to no database or to both by itself, and the
- * words and files of commands whose work core/ tests on both. Shared out so that both runs take as long.
- */
-const runOnce: Readonly<Record<string, readonly string[]>> = {
-  sqlite: [
-    ...['bench.test.ts', 'structure.test.ts', 'versions.test.ts', 'config.test.ts'],
-    ...['core/address*.test.ts', 'core/ip-whitelist*.test.ts', 'core/redirect-template.test.ts'],
-    ...['core/thank-you.test.ts', 'core/import-dates.test.ts', 'core/import-rows.test.ts'],
-    ...['core/sorted-lines.test.ts', 'core/time-zone.test.ts', 'http/client-address.test.ts'],
-    ...['http/locale.test.ts', 'http/request.test.ts', 'http/zip.test.ts', 'http/upload.test.ts'],
-    ...['api/page.test.ts', 'api/openapi.test.ts', 'cli/usage.test.ts', 'cli/global-list.test.ts'],
-    ...[
-      'matrix/addresses.test.ts',
-      'console/texts.test.ts',
-      'console/accessibility.test.ts',
-      'console/*browser.test.ts',
-    ],
-    ...[
-      'cli/refusals.test.ts',
-      'cli/backup-damaged.test.ts',
-      'cli/backup-files.test.ts',
-      'cli/links.test.ts',
-    ],
-  ],
-  mysql: [
-    ...['cli/account-settings.test.ts', 'cli/attacks.test.ts', 'cli/credentials.test.ts'],
-    ...['cli/import-job.test.ts', 'cli/links-mint*.test.ts', 'cli/removals.test.ts'],
-    ...['console/matrix.test.ts', 'matrix/matrix.test.ts', 'views/**'],
-  ],
-};
 
 const running = new Set<ChildProcess>();
 /** Of the databases and files, but for those of tests of crashes: they stand on a disk. */
@@ -115,7 +84,7 @@ function isHere(engine: string): boolean {
 async function checkSources(script: string, ...more: string[]): Promise<void> {
   const child = start('npm', ['run', '--silent', script, '--', ...more], {}, 'pipe');
   if (child.pid !== undefined && script !== 'build')
-    os.setPriority(child.pid, os.constants.priority.PRIORITY_LOW);
+    os.setPriority(child.pid, os.constants.priority.PRIORITY_BELOW_NORMAL);
   let said = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (said += String(chunk)));
   const isClean = (await ended(child)) === 0;
@@ -142,13 +111,18 @@ async function testOnMysql(): Promise<void> {
 }
 
 async function testOn(engine: string, environment: Record<string, string>): Promise<void> {
-  const file = path.join(folder, `${engine}.json`);
-  const printed = path.join(folder, `${engine}.txt`);
-  const isShown = engines[0] === engine;
-  if (isShown) console.log(`\nTests on ${engine}`);
+  await Promise.all(partsOn(engine).map((part) => testPart(part, environment)));
+}
+
+async function testPart(part: Part, environment: Record<string, string>): Promise<void> {
+  const { engine, name } = part;
+  const file = path.join(folder, `${name}.json`);
+  const printed = path.join(folder, `${name}.txt`);
+  const isShown = engines[0] === name;
+  if (isShown) console.log(`\nTests on ${name}`);
   const child = start(
     process.execPath,
-    mochaCommand(engine),
+    mochaCommand(part),
     {
       ...environment,
       SIGNOFF_TEST_ENGINE: engine,
@@ -168,7 +142,7 @@ async function testOn(engine: string, environment: Record<string, string>): Prom
   }, 1000);
   const code = await ended(child);
   clearInterval(watch);
-  if (!isShown) later.push(`\nTests on ${engine}\n${readFileSync(printed, 'utf8')}`);
+  if (!isShown) later.push(`\nTests on ${name}\n${readFileSync(printed, 'utf8')}`);
 
   const found = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Totals) : null;
   totals.passed += found?.passed ?? 0;
@@ -177,7 +151,7 @@ async function testOn(engine: string, environment: Record<string, string>): Prom
     ...(found?.skipped ?? []).map((one) => ({ ...one, title: `(${engine}) ${one.title}` })),
   );
   const wrong = wasLeftOpen ? 'something was left open after the last test' : wrongWith(found, code);
-  if (wrong !== null) totals.failed.push(`(${engine}) ${wrong}`);
+  if (wrong !== null) totals.failed.push(`(${name}) ${wrong}`);
 }
 
 /** What no test has reported: a run that broke off, or ran nothing. */
@@ -192,19 +166,22 @@ function isBuilt(): boolean {
   return !isFast && !totals.failed.includes('npm run build');
 }
 
-/** Mocha with the settings of .mocharc.json; all tests of this engine, where none are named. */
-function mochaCommand(engine: string): string[] {
-  const namesSpecs = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
-  const elsewhere = engines.filter((other) => other !== engine).flatMap((other) => runOnce[other] ?? []);
+/** All tests of an engine, or the files that were named. */
+function partsOn(engine: string): Part[] {
+  const namesFiles = mochaArguments.some((argument) => /^[^-].*\.ts$/.test(argument));
+  if (namesFiles) return [{ engine, name: engine, files: [] }];
+  return partsOf(engine, engines, mochaArguments.length > 0);
+}
+
+/** Mocha with the settings of .mocharc.json. */
+function mochaCommand({ files }: Part): string[] {
   return [
     '--import=tsx',
     path.join(root, 'node_modules/mocha/bin/mocha.js'),
     ...['--reporter', path.join(root, 'test/support/reporter.ts')],
     ...(isCi ? ['--forbid-only'] : []),
     ...mochaArguments,
-    ...(namesSpecs
-      ? []
-      : [...elsewhere.flatMap((pattern) => ['--ignore', `test/${pattern}`]), 'test/**/*.test.ts']),
+    ...files,
   ];
 }
 
