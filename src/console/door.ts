@@ -17,7 +17,7 @@ import { sessionTokenOf } from '../http/session-cookie.js';
 import { formatsFor } from './formats.js';
 import { frameOf } from './frame.js';
 import { formErrorOf, problemPage } from './problems.js';
-import type { Answer, AnyVisit, FormError, May, PageAnswer, Screen } from './screen.js';
+import type { Answer, AnyVisit, FormError, May, PageAnswer, RedirectAnswer, Screen } from './screen.js';
 import { chooseConsoleLanguage, consoleTexts } from './texts.js';
 
 /** What a page of the console may load and do: nothing but what is ours. */
@@ -90,7 +90,7 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
       }
       if (req.method === 'POST') refuseOtherSites(req, deps.baseUrl);
       if (route.may !== 'anyone') {
-        if (found === null) return send(visit, { redirect: signInFor(req) }, null);
+        if (found === null) return send(visit, signInFor(req, screen.show !== undefined), null);
         if (!route.may.includes(found.user.role)) {
           throw new Refused('role', 'This is for other users of the account.');
         }
@@ -138,18 +138,33 @@ export function doorOf(deps: Deps, route: Route): RequestHandler {
     async function act(visit: AnyVisit, isSignedIn: boolean): Promise<void> {
       if (screen.takesUpload === true) return send(visit, (await screen.act?.(visit)) ?? null, null);
       const form = await readForm(req, isSignedIn ? usersForm : strangersForm);
-      if (isSignedIn || route.may !== 'anyone') checkFormToken(formToken ?? '', form);
       const sent = { ...visit, form };
       try {
+        if (isSignedIn || route.may !== 'anyone') checkFormToken(formToken ?? '', form);
         send(sent, (await screen.act?.(sent)) ?? null, null);
       } catch (error) {
-        const isTold = error instanceof Invalid || error instanceof Refused;
-        if (!isTold || screen.show === undefined || res.headersSent) throw error;
-        const told = formErrorOf(sent, error);
-        const status = error instanceof Invalid ? 422 : problemPage(deps, sent, error).status;
-        const again = await screen.show(sent, told);
-        send(sent, again !== null && 'template' in again ? { ...again, status: status ?? 422 } : again, told);
+        if (res.headersSent || !(await isShownAgain(sent, error))) throw error;
       }
+    }
+
+    /** The form as it was sent, with what was wrong of it; false where that is to be a page by itself. */
+    async function isShownAgain(sent: AnyVisit, error: unknown): Promise<boolean> {
+      const isTold = error instanceof Invalid || error instanceof Refused;
+      // Who has signed in anew in another tab keeps what was typed in this one, as far as there is a form to show.
+      const isStale = error instanceof HttpError && error.code === 'form-token';
+      if (screen.show === undefined || !(isTold || isStale)) return false;
+      const told = formErrorOf(sent, error);
+      const status = error instanceof Invalid ? 422 : (problemPage(deps, sent, error).status ?? 422);
+      const again = await Promise.resolve(sent)
+        .then((visit) => screen.show?.(visit, told) ?? null)
+        .catch((fault: unknown) => {
+          if (isStale) return null;
+          throw fault;
+        });
+      const isPage = again !== null && 'template' in again;
+      if (isStale && !isPage) return false;
+      send(sent, isPage ? { ...again, status } : again, told);
+      return true;
     }
   };
 
@@ -217,8 +232,10 @@ function visitOf(
   };
 }
 
-/** Back to the page that was asked for, once signed in. */
-function signInFor(req: Request): string {
-  const path = req.method === 'GET' && req.originalUrl.length <= 500 ? req.originalUrl : '/console';
-  return path === '/console' ? '/console/sign-in' : `/console/sign-in?next=${encodeURIComponent(path)}`;
+/** Back to the page that was asked for, or whose form was sent, once signed in. */
+function signInFor(req: Request, isShown: boolean): RedirectAnswer {
+  const path = isShown && req.originalUrl.length <= 500 ? req.originalUrl : '/console';
+  const query = path === '/console' ? '' : `?next=${encodeURIComponent(path)}`;
+  const redirect = `/console/sign-in${query}`;
+  return req.method === 'POST' ? { redirect, done: 'session-over' } : { redirect };
 }

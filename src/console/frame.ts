@@ -10,6 +10,8 @@ interface Entry {
   readonly key: string;
   readonly path: string;
   readonly may: readonly Role[];
+  /** Pages that stand elsewhere, and are a part of it. */
+  readonly also?: readonly string[];
 }
 
 const owners: readonly Role[] = ['admin', 'owner'];
@@ -39,12 +41,15 @@ const accountEntries: readonly Entry[] = [
 const listEntries: readonly Entry[] = [
   { key: 'overview', path: '', may: all },
   { key: 'opt-outs', path: '/opt-outs', may: all },
-  { key: 'service', path: '/service', may: all },
+  { key: 'service', path: '/service', may: all, also: ['/links', '/scrub'] },
   { key: 'imports', path: '/imports', may: owners },
   { key: 'downloads', path: '/downloads', may: all },
   { key: 'alerts', path: '/alerts', may: owners },
   { key: 'edit', path: '/edit', may: owners },
 ];
+
+/** Of done.json: what tells that nothing was done. */
+const undone = ['opt-outs-gone', 'no-opt-out-ticked', 'test-stays', 'session-over'];
 
 /** What every page of the console has around its own content. Always a fresh object. */
 export function frameOf(
@@ -66,7 +71,9 @@ export function frameOf(
             // A mailer's user has but the one.
             text: t(`nav.${user.role === 'mailer' && entry.key === 'mailers' ? 'access' : entry.key}`),
             href: `${base}${entry.path}`,
-            isCurrent: isUnder(path, `${base}${entry.path}`, entry.path === '' || list !== undefined),
+            isCurrent: [entry.path, ...(entry.also ?? [])].some((part) =>
+              isUnder(path, `${base}${part}`, part === '' || list !== undefined),
+            ),
           }));
   return {
     t,
@@ -94,6 +101,7 @@ export function frameOf(
     tabs: entriesOf(listEntries, listBase),
     csrf: formToken,
     done: hasConsoleText(`done.${done}`) ? t(`done.${done}`) : null,
+    isUndone: undone.includes(done),
     error,
     /** What a field holds: as it was sent, where the form comes back with an error; else as it is. */
     value: (name: string, otherwise: string | number | null = '') =>

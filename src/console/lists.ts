@@ -122,6 +122,8 @@ function linkTo(to: {
 interface Badge {
   readonly key: string;
   readonly kind: '' | 'good' | 'warn' | 'bad';
+  /** It is about one of the mailers, which may be the one that looks. */
+  readonly ofMailers?: true;
 }
 
 function badgesOf(row: ListRow, globalListId: number | null, hasOwnWhitelist: boolean): Badge[] {
@@ -137,7 +139,7 @@ function badgesOf(row: ListRow, globalListId: number | null, hasOwnWhitelist: bo
 
 /** A badge where a limit of the compliance clock nears or is passed. */
 function lateness({ state, isUnlawful }: ComplianceOverview): Badge[] {
-  if (isUnlawful) return [{ key: 'unlawful', kind: 'bad' }];
-  if (state === 'late') return [{ key: 'late', kind: 'bad' }];
-  return state === 'due-soon' ? [{ key: 'dueSoon', kind: 'warn' }] : [];
+  if (isUnlawful) return [{ key: 'unlawful', kind: 'bad', ofMailers: true }];
+  if (state === 'late') return [{ key: 'late', kind: 'bad', ofMailers: true }];
+  return state === 'due-soon' ? [{ key: 'dueSoon', kind: 'warn', ofMailers: true }] : [];
 }

@@ -1,6 +1,7 @@
 import { Invalid, Refused } from '../errors.js';
 import type { Deps } from '../deps.js';
 import { problemOf } from '../http/errors.js';
+import { HttpError } from '../http/http-error.js';
 import { view, type AnyVisit, type FormError, type PageAnswer } from './screen.js';
 import { hasConsoleText } from './texts.js';
 
@@ -16,7 +17,12 @@ export function formErrorOf({ t }: AnyVisit, error: unknown): FormError {
     const key = keys.find(hasConsoleText);
     return { field: error.field, message: key === undefined ? error.message : t(key) };
   }
-  const reason = error instanceof Refused ? `problems.refused.${error.reason}` : '';
+  const reason =
+    error instanceof Refused
+      ? `problems.refused.${error.reason}`
+      : error instanceof HttpError
+        ? `problems.refused.${error.code}`
+        : '';
   return { field: null, message: hasConsoleText(reason) ? t(reason) : (error as Error).message };
 }
 
@@ -24,9 +30,10 @@ export function formErrorOf({ t }: AnyVisit, error: unknown): FormError {
 export function problemPage(deps: Deps, visit: AnyVisit, error: unknown): PageAnswer {
   const { t } = visit;
   const { status, code, headers, errorId } = problemOf(deps, error);
-  const isTold = error instanceof Invalid || error instanceof Refused;
-  // Where it is not the user's role, the reason is the whole of it.
-  const isRefused = error instanceof Refused && status === 403 && error.reason !== 'role';
+  // Where it is the user's role, the page says all there is to say.
+  const isOfRole = error instanceof Refused && error.reason === 'role';
+  const isTold = !isOfRole && (error instanceof Invalid || error instanceof Refused);
+  const isRefused = error instanceof Refused && status === 403 && !isOfRole;
   const known = [
     isRefused ? 'problems.page.refused' : '',
     `problems.page.${code}`,

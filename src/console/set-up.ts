@@ -29,11 +29,12 @@ export const setUp: Screen<AnyVisit> = {
     const name = checkText('name', form?.get('name') ?? '', { max: 200 });
     const email = checkEmail('email', form?.get('email') ?? '');
     const passwordHash = await chosenPassword(visit, { email, name });
-    return signedIn(visit, '/console', async (trx) => {
+    await signedIn(visit, '/console', async (trx) => {
       const admin = await createFirstAdmin(trx, token, { email, name, passwordHash });
       if (admin === null) throw usedUp();
       return admin;
     });
+    return { redirect: '/console/accounts', done: 'set-up' };
   },
 };
 

@@ -83,11 +83,11 @@ describe('The compliance clock in the console', () => {
   it('is a badge on the row of a list, of the worst of its mailers; a mailer sees its own', async () => {
     const other = await makeMailer(service, list);
     const max = await signInAs(service, { mailer: other.mailer });
-    assert.doesNotMatch(await inLists(), /Not fetched/);
+    assert.doesNotMatch(await inLists(), /behind/);
     for (const [email, daysAgo, badge] of [
-      ['ann@example.com', 1.5, 'badge warn">Not fetched for a day<'],
-      ['bob@example.com', 3, 'badge bad">Not fetched for 48 hours<'],
-      ['cyd@example.com', 30, 'badge bad">Not fetched for 10 business days<'],
+      ['ann@example.com', 1.5, 'badge warn">A mailer is a day behind<'],
+      ['bob@example.com', 3, 'badge bad">A mailer is 48 hours behind<'],
+      ['cyd@example.com', 30, 'badge bad">A mailer is 10 business days behind<'],
     ] as const) {
       await leave(email, daysAgo);
       assert.ok((await inLists()).includes(badge), badge);

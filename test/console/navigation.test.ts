@@ -62,6 +62,19 @@ describe("The console's navigation", () => {
     assert.ok(linksOf(admins, 'Account').includes(`/console/accounts/${service.accountId}/people`));
     const posted = await olive.fetch('/console/accounts', { method: 'POST' });
     assert.equal(posted.status, 403);
+    const mei = await signInAs(service, { mailer }, { language: 'ja' });
+    const inJapanese = await mei.get(`/console/lists/${list.publicId}/edit`);
+    assert.match(inJapanese.text, /権限がありません/);
+    assert.doesNotMatch(inJapanese.text, /This is for other users/);
+  });
+
+  it('says of pages that stand elsewhere what they are a part of', async () => {
+    for (const part of ['service', 'links', 'scrub']) {
+      const { html } = await olive.get(`/console/lists/${list.publicId}/${part}`);
+      const [, tabs = ''] = /<nav aria-label="List">([^]*?)<\/nav>/.exec(html) ?? [];
+      const current = [...tabs.matchAll(/href="([^"]*)" aria-current="page"/g)].map(([, href]) => href);
+      assert.deepEqual(current, [`/console/lists/${list.publicId}/service`], part);
+    }
   });
 
   it('is that of the installation for an admin, and none for a stranger', async () => {
@@ -125,6 +138,26 @@ describe("The console's navigation", () => {
       }
       await link('List').click();
       assert.equal(page.url(), `${base()}/imports`);
+    });
+
+    it('stays beside a table of names that have no blank to break at', async () => {
+      const long = await makeList(service, { name: 'Long'.repeat(50), internalName: 'Long'.repeat(50) });
+      await makeMailer(service, long);
+      await service.deps.db('mailers').update({ name: 'Mailer'.repeat(30) });
+      for (const width of [800, 1280]) {
+        await page.setViewportSize({ width, height: 800 });
+        for (const part of ['lists', 'mailers', 'history']) {
+          await page.goto(`${service.url}/console/accounts/${service.accountId}/${part}`);
+          const hidden = await page
+            .locator('.table-box')
+            .evaluateAll((boxes) =>
+              (boxes as unknown as { scrollWidth: number; clientWidth: number }[]).map(
+                (box) => box.scrollWidth - box.clientWidth,
+              ),
+            );
+          assert.deepEqual(hidden, [0], `${part} at ${width} px is all to be seen`);
+        }
+      }
     });
 
     it('keeps what is done with selected opt-outs in reach, and covers no row for good', async () => {

@@ -53,7 +53,14 @@ describe('Changes of opt-outs in the console', () => {
 
   it('remove those that were ticked, with the password, and for 30 days they can be taken back', async () => {
     await record(['ann@example.com', 'bob@example.com', 'cat@example.com']);
-    assert.match((await olive.post(`${base()}/remove`)).location ?? '', /done=no-opt-out-ticked/);
+    const none = (await olive.post(`${base()}/remove`)).location ?? '';
+    assert.match(none, /done=no-opt-out-ticked/);
+    const said = (await olive.get(none)).html;
+    assert.match(
+      said,
+      /<p class="notice warn" role="status">Select at least one opt-out first/,
+      'it is no success',
+    );
     const ticked = { optOut: [idOf('ann@example.com'), idOf('bob@example.com')] };
     const asked = await olive.post(`${base()}/remove`, ticked);
     assert.match(asked.text, /Remove 2 opt-outs\?.*ann@example\.com.*bob@example\.com/);

@@ -37,7 +37,7 @@ describe('One-time codes at the sign-in', function () {
     const code = codeFor(secret);
     const wrong = await sendCode(token, String((Number(code) + 1) % 1_000_000).padStart(6, '0'));
     assert.equal(wrong.status, 422);
-    assert.match(wrong.text, /This code does not count now/);
+    assert.match(wrong.text, /This code is not right, or was used already/);
     assert.equal(fieldOf(wrong, 'token'), token, 'the step goes on');
     const right = await sendCode(token, `${code.slice(0, 3)} ${code.slice(3)}`);
     assert.equal(right.status, 303);
