@@ -6,6 +6,7 @@ import { kept } from './kept.js';
 import { machines } from './machines.js';
 import { once } from './once.js';
 import { oracle } from './oracle.js';
+import { overload } from './overload.js';
 import { powerCut } from './power-cut.js';
 import type { Proof } from './proof.js';
 import { slow } from './slow.js';
@@ -34,6 +35,7 @@ export const proofs: readonly Proof[] = [
   machines,
   faults,
   once,
+  overload,
   slow,
   oracle,
   corpora,

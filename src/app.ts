@@ -21,13 +21,14 @@ import { form, page } from './opt-out/page.js';
 import { pixel } from './opt-out/pixel.js';
 import { server } from './opt-out/server.js';
 import { surfaces } from './surfaces.js';
+import { turnAway } from './turn-away.js';
 
-/** Answers every request: at the doors of machines at once, at all others by Express. */
+/** Answers every request, in its turn: at the doors of machines at once, at all others by Express. */
 export function createListener(deps: Deps): RequestListener {
   const logRequest = logRequests(deps);
   const setHeaders = securityHeaders(deps.baseUrl);
   const lane = createLane(deps);
-  const answer = lane.orElse(createApp(deps, lane));
+  const answer = deps.entrance.through(lane.orElse(createApp(deps, lane)), turnAway(deps));
   return (req, res) => {
     logRequest(req, res);
     setHeaders(res);

@@ -7,6 +7,7 @@ import type { FindList } from './core/list-cache.js';
 import type { Recorder } from './core/recorder.js';
 import type { Db } from './db/connect.js';
 import type { Trust } from './http/client-address.js';
+import type { Entrance } from './http/entrance.js';
 import type { Metrics } from './http/metrics.js';
 import type { Scrape } from './http/scrape.js';
 import type { Keeper } from './keeper/keeper.js';
@@ -17,6 +18,7 @@ export interface Deps {
   /** Origin of every absolute URL that is given out; never the request's Host. */
   readonly baseUrl: string;
   readonly db: Db;
+  readonly entrance: Entrance;
   readonly recorder: Recorder;
   readonly attackRule: AttackRule;
   readonly keeper: Keeper;

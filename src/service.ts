@@ -15,13 +15,14 @@ import { createLinkOpener } from './core/link-opener.js';
 import { createListCache } from './core/list-cache.js';
 import { createRecorder } from './core/recorder.js';
 import { checkSecret, secretOfDataFolder } from './core/secret.js';
-import { checkDurability, connect, type Db } from './db/connect.js';
+import { checkDurability, connect, retrying, waitingForConnections, type Db } from './db/connect.js';
 import { migrate } from './db/migrate.js';
 import type { Deps, ServiceState } from './deps.js';
 import { StartRefused } from './errors.js';
 import { limitBodyTime } from './http/body-time.js';
 import { compileTrust } from './http/client-address.js';
 import { cutOff } from './http/cut-off.js';
+import { createEntrance, usualLimits } from './http/entrance.js';
 import { metricsServer } from './http/metrics-page.js';
 import { createMetrics } from './http/metrics.js';
 import { createScrape } from './http/scrape.js';
@@ -75,12 +76,14 @@ export async function startService(config: Config, log: Logger): Promise<Service
     });
     const deps = makeDeps(config, log, db, secret, startedKeeper, attackRule, baseUrl);
     server.on('request', createListener(deps));
+    server.on('connection', deps.entrance.connected);
     const { scrape } = deps;
     if (config.metricsBind !== null && scrape !== null) metrics = metricsServer(scrape);
     const metricsPort = metrics === null ? null : await listenForMetrics(config, metrics);
     // Last, since its key is shown only once: a start that fails must not use it up.
     const demo = config.production ? null : await createDemo(db);
-    const setUpToken = await createSetUpLink(db);
+    // Another process, as the command line, may be writing.
+    const setUpToken = await retrying(db, config.databaseTimeoutMs, () => createSetUpLink(db));
     log.info({ host: config.host, port, base_url: deps.baseUrl }, 'listening');
     return {
       deps,
@@ -123,7 +126,7 @@ async function prepareDatabase(config: Config, log: Logger, db: Db, secret: stri
   await refuseHalfRestored(db);
   const migrations = await migrate(db);
   if (migrations.length > 0) log.info({ migrations }, 'migrated');
-  await checkSecret(db, secret);
+  await retrying(db, config.databaseTimeoutMs, () => checkSecret(db, secret));
 }
 
 async function listen(config: Config, server: Server): Promise<number> {
@@ -154,10 +157,14 @@ async function listenOn(
       const why = error.code === 'EADDRINUSE' ? 'something listens there already' : error.message;
       reject(new StartRefused(`${settings} cannot be listened on: ${why}.`));
     });
-    server.listen(port, host, resolve);
+    // Node asks for 511: of more that connect within one turn of its event loop, some would wait for TCP to try again.
+    server.listen({ port, host, backlog: 4096 }, resolve);
   });
   return (server.address() as AddressInfo).port;
 }
+
+/** Requests that are let in on top of these would but wait for the database, or for their turn after its answer. */
+const mostForConnections = 100;
 
 function makeDeps(
   config: Config,
@@ -181,12 +188,17 @@ function makeDeps(
     onCommit: () => keeper.wake(),
     onStatement: metrics.statement,
   });
+  // A line that took every connection would leave none to be told on that it is too long.
+  const most = Math.max(usualLimits.fewest, config.maxConnections >> 1);
+  const isHeld = () => recorder.isBehind() || waitingForConnections(db) >= mostForConnections;
+  const entrance = createEntrance(isHeld, { ...usualLimits, most, longestMs: config.databaseTimeoutMs });
   const isScraped = config.metricsToken !== null || config.metricsBind !== null;
   return {
     config,
     baseUrl,
     db,
     keeper,
+    entrance,
     recorder,
     attackRule,
     findList: createListCache(db),
@@ -195,7 +207,7 @@ function makeDeps(
     trust: compileTrust(config.trustProxy),
     log,
     metrics,
-    scrape: isScraped ? createScrape({ db, keeper, recorder, state, metrics, log }) : null,
+    scrape: isScraped ? createScrape({ db, keeper, recorder, entrance, state, metrics, log }) : null,
     state,
   };
 }

@@ -24,6 +24,8 @@ export const api: Surface = {
     { name: 'editor', rights: ['read', 'record', 'remove'] },
     { name: 'admin', rights: ['read', 'record', 'remove', 'admin'] },
   ],
+  pathsBegin: '/api/v1',
+  tell: sendProblem,
   snippet: ({ baseUrl, key }) => `curl "${baseUrl}/api/v1/lists" \\\n  -H "Authorization: Bearer ${key}"`,
   routes(deps) {
     // Strict: where a program leaves the address out of `…/opt-outs/{address}`, the list itself is not meant.

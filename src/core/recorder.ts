@@ -16,6 +16,8 @@ export interface Recorder {
   drain(): Promise<void>;
   /** Rows that wait, and statements in flight. */
   load(): { waiting: number; inFlight: number };
+  /** Whether so many rows wait that more of them would only wait longer: better not to begin what brings them. */
+  readonly isBehind: () => boolean;
 }
 
 export interface RecorderOptions {
@@ -35,6 +37,9 @@ interface Waiting {
 
 /** Beyond this, a statement takes so long that the first of its requests would wait for the last. */
 const rowsAStatement = 1000;
+
+/** The next statement of each in flight is full then. */
+const rowsBehind = 2 * rowsAStatement;
 
 /** Two keep the log's flushes busy; more only contend. SQLite's one connection takes one at a time anyway. */
 const statementsInFlight = 2;
@@ -162,5 +167,5 @@ export function createRecorder(
     return new Promise((resolve) => (whenIdle = [...whenIdle, resolve]));
   }
 
-  return { record, drain, load: () => ({ waiting, inFlight }) };
+  return { record, drain, load: () => ({ waiting, inFlight }), isBehind: () => waiting >= rowsBehind };
 }

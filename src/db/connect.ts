@@ -27,6 +27,11 @@ export function engineOf(db: Db): Engine {
   return client.driverName === 'better-sqlite3' ? sqliteEngine : mysqlEngine;
 }
 
+/** How many wait for a connection of the pool. */
+export function waitingForConnections(db: Db): number {
+  return (db.client as { pool: { numPendingAcquires(): number } }).pool.numPendingAcquires();
+}
+
 export function isDatabaseUnavailable(db: Db, error: unknown): boolean {
   return (
     engineOf(db).isUnavailable(error) ||

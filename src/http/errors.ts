@@ -25,6 +25,15 @@ export interface Problem {
 /** Seconds after which to try again when the database is away. */
 export const retryAfterSeconds = 5;
 
+/** The code, and what is said of it. */
+const unavailable = {
+  code: 'unavailable',
+  title: 'This cannot be done at the moment. Nothing is lost: send the same request again.',
+} as const;
+
+/** For those who cannot be served in time; made once, since there are many of them then. */
+export const tooBusy = new HttpError(503, unavailable.code, unavailable.title, undefined, retryAfterSeconds);
+
 /**
  * Translates what a core function threw, once for all surfaces. What is unknown is logged with an id,
  * and told by that id alone.
@@ -58,8 +67,7 @@ export function problemOf(deps: Deps, error: unknown): Problem {
     deps.log.warn({ err: causeOf(error) }, 'answered 503');
     return {
       status: 503,
-      code: 'unavailable',
-      title: 'This cannot be done at the moment. Nothing is lost: send the same request again.',
+      ...unavailable,
       headers: { 'Retry-After': String(retryAfterSeconds) },
     };
   }

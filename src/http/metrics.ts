@@ -46,6 +46,8 @@ export interface Metrics {
    * @param isRecorded whether an opt-out was recorded; told by the status where only programs come.
    */
   readonly answered: (door: CountedDoor, status: number, startedAt?: number, isRecorded?: boolean) => void;
+  /** Counts a request that was turned away unread, since too many came at once. */
+  readonly turnedAway: (door: CountedDoor) => void;
   /** Counts a statement of the recorder's, and what it recorded. */
   readonly statement: (rows: readonly OptOutRow[], ms: number, isCommitted: boolean) => void;
   /** Signed links that did not open: a lost secret shows here. */
@@ -74,8 +76,23 @@ export function createMetrics(): Metrics {
     help: 'Signed links that did not open. Many at once: a lost or changed secret.',
     registers,
   });
+  const turnedAway = new Counter({
+    name: 'signoff_turned_away_requests_total',
+    help: 'Requests that were answered 503 unread, since more came than could be answered in time.',
+    registers,
+  });
   const download = downloadCounter(registry);
-  return { registry, answered, statement, invalidTokens, download };
+  return {
+    registry,
+    answered,
+    turnedAway: (door) => {
+      answered(door, 503);
+      turnedAway.inc();
+    },
+    statement,
+    invalidTokens,
+    download,
+  };
 }
 
 /** Everything is bound beforehand: a request costs two increments and a look at the clock. */

@@ -12,7 +12,7 @@ export type Scrape = () => Promise<string>;
 /** A scraper waits ten seconds as a rule; what the database has not told by then is left out. */
 const databaseMs = 3000;
 
-type ScrapeDeps = Pick<Deps, 'db' | 'keeper' | 'recorder' | 'state' | 'metrics' | 'log'>;
+type ScrapeDeps = Pick<Deps, 'db' | 'keeper' | 'recorder' | 'entrance' | 'state' | 'metrics' | 'log'>;
 
 /**
  * Adds to what is counted what is looked up when it is asked for. Never fails because the database is
@@ -20,11 +20,12 @@ type ScrapeDeps = Pick<Deps, 'db' | 'keeper' | 'recorder' | 'state' | 'metrics' 
  * asked by one of them at a time.
  */
 export function createScrape(deps: ScrapeDeps): Scrape {
-  const { metrics, recorder, state, log } = deps;
+  const { metrics, recorder, entrance, state, log } = deps;
   const { registry } = metrics;
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] });
 
   const ofProcess = processGauges(gauge);
+  const inLine = gauge('signoff_waiting_requests', 'Requests that wait for their turn at the entrance.');
   const waiting = gauge('signoff_recorder_waiting_rows', 'Opt-outs that wait to be written.');
   const inFlight = gauge('signoff_recorder_statements_in_flight', 'Statements of the recorder under way.');
   const downloads = gauge('signoff_downloads_under_way', 'Downloads under way in this process.');
@@ -62,6 +63,7 @@ export function createScrape(deps: ScrapeDeps): Scrape {
       else one.set(readings[name]);
     }
     const load = recorder.load();
+    inLine.set(entrance.waiting());
     waiting.set(load.waiting);
     inFlight.set(load.inFlight);
     downloads.set(state.downloads.size);

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Router } from 'express';
 import type { Right } from '../core/credentials.js';
 import type { Deps } from '../deps.js';
@@ -14,9 +15,13 @@ export interface Surface {
   readonly loginNoun: string | null;
   /** In its own words, with the rights that they bring; the first is what a credential has unless it is told. */
   readonly roles: readonly { readonly name: string; readonly rights: readonly Right[] }[];
+  /** What the paths of all its calls begin with. */
+  readonly pathsBegin: string;
   /** A command to try at once, with everything filled in. */
   snippet(example: SurfaceExample): string;
   routes(deps: Deps): Router;
+  /** Tells somebody whose request nobody has looked at what is wrong, in its own form. */
+  tell(deps: Deps, req: IncomingMessage, res: ServerResponse, error: unknown): void;
 }
 
 export interface SurfaceExample {

@@ -28,6 +28,8 @@ export const customersMailCloud: Surface = {
     // It may send mail there; of these calls, none.
     { name: 'API user', rights: ['record'] },
   ],
+  pathsBegin: '/transaction/v2',
+  tell: (deps, req, res, error) => sendFailure(req, res, formatOf(req), failureOf(deps, error)),
   snippet: ({ baseUrl, key, login, listName }) => {
     const body = { api_user: login, api_key: key, server_composition: listName };
     // In a shell, a quote ends the text: then one by itself, and on it goes.
@@ -52,10 +54,14 @@ export const customersMailCloud: Surface = {
 function noSuchCall({ metrics }: Deps): RequestHandler {
   return (req, res) => {
     const startedAt = performance.now();
-    const format = /\.xml$/i.test(req.path) ? 'xml' : 'json';
-    sendFailure(req, res, format, new Failure(404, [fault('00-404')]));
+    sendFailure(req, res, formatOf(req), new Failure(404, [fault('00-404')]));
     metrics.answered('api', res.statusCode, startedAt);
   };
+}
+
+/** Of the answer, where no call is known by its path. */
+function formatOf({ url = '' }: IncomingMessage): Format {
+  return /\.xml(?:\?|$)/i.test(url) ? 'xml' : 'json';
 }
 
 export interface Call {

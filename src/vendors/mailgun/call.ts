@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 import { parseAddress, type Address } from '../../core/address.js';
 import { allowsList, type Credential, type Right } from '../../core/credentials.js';
@@ -96,9 +96,14 @@ export function createDoor(deps: Deps, resourceAt: (rest: string) => Resource): 
 export function noSuchCall(deps: Deps): RequestHandler {
   return (req, res) => {
     const startedAt = performance.now();
-    sendProblem(req, res, problemOf(deps, notFound('Not Found')), rateHeaders(unused(deps)));
+    tellUnread(deps, req, res, notFound('Not Found'));
     deps.metrics.answered('api', res.statusCode, startedAt);
   };
+}
+
+/** What is wrong with a request whose key nobody has looked at. */
+export function tellUnread(deps: Deps, req: IncomingMessage, res: ServerResponse, error: unknown): void {
+  sendProblem(req, res, problemOf(deps, error), rateHeaders(unused(deps)));
 }
 
 /** Where no key says whose minute it is. */

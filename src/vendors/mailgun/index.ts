@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import type { Surface } from '../../http/surface.js';
-import { createDoor, noSuchCall, surfaceName, type Resource } from './call.js';
+import { createDoor, noSuchCall, surfaceName, tellUnread, type Resource } from './call.js';
 import { insert } from './insert.js';
 import { list } from './list.js';
 import { importFile, removeEverything } from './many.js';
@@ -21,6 +21,8 @@ export const mailgun: Surface = {
     { name: 'sending', rights: ['read', 'record'] },
     { name: 'analyst', rights: ['read'] },
   ],
+  pathsBegin: '/v3',
+  tell: tellUnread,
   snippet: ({ baseUrl, key, listName }) =>
     `curl -u ${quoted(`api:${key}`)} "${baseUrl}/v3/${encodeURIComponent(listName)}/unsubscribes?limit=10"`,
   routes(deps) {

@@ -28,6 +28,11 @@ export const sendcloud: Surface = {
   listNoun: 'apiUser',
   loginNoun: 'apiUser',
   roles: [{ name: 'apiUser', rights: ['read', 'record', 'remove'] }],
+  pathsBegin: '/apiv2',
+  tell: (deps, req, res, error) => {
+    const { status, title, headers = {} } = problemOf(deps, error);
+    answer(req, res, codeOf(status, 'read'), {}, title, headers);
+  },
   snippet: ({ baseUrl, key, login }) =>
     `curl "${baseUrl}/apiv2/unsubscribe/list?days=1" \\\n  -d apiUser=${encodeURIComponent(login)} -d apiKey=${encodeURIComponent(key)}`,
   routes(deps) {
