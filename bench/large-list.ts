@@ -1,16 +1,10 @@
 import type { List } from '../src/core/lists.js';
 import type { Bench, Figure, Setting } from './bench.js';
 import { withBigLists } from './support/big-lists.js';
-import { loadOf, warmUp } from './support/load.js';
+import { warmUp } from './support/load.js';
 import { oneClick } from './support/one-click.js';
-import {
-  engineNames,
-  engines,
-  newList,
-  startService,
-  untilNumbered,
-  type BenchDatabase,
-} from './support/service.js';
+import { recordedLoadInto } from './support/recorded.js';
+import { engineNames, engines, newList, startService, type BenchDatabase } from './support/service.js';
 
 /** Recording into a list that is large already, against recording into one that was empty. */
 export const largeList: Bench = {
@@ -46,15 +40,13 @@ async function measure(setting: Setting, database: BenchDatabase, large: List) {
         [await newList(database), baseline],
         [large, ours],
       ] as const) {
-        const { perSecond, notOk, broken } = await loadOf(setting, {
+        const { perSecond } = await recordedLoadInto(setting, database, list, {
           url: service.url,
           ms: setting.windowMs,
           ...oneClick(list),
           // On a machine that has much else to do, some of them are answered within a short window.
           connections: setting.isSmoke ? 4 : 64,
         });
-        if (notOk + broken > 0) throw new Error(`${notOk} opt-outs were refused, and ${broken} broke`);
-        await untilNumbered(database.db, list);
         seen.push(perSecond);
       }
     }

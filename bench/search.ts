@@ -106,6 +106,7 @@ async function searcherOf({ db, accountId }: BenchDatabase, { url }: RunningProg
 
   return async (until: () => number): Promise<number[]> => {
     const tookMs: number[] = [];
+    let found = 0;
     const end = until();
     const isDue = () => performance.now() < Math.min(end, until());
     for (let turn = 0; tookMs.length === 0 || isDue(); turn++) {
@@ -116,6 +117,7 @@ async function searcherOf({ db, accountId }: BenchDatabase, { url }: RunningProg
         const html = await answer.text();
         tookMs.push(performance.now() - startedAt);
         if (answer.status !== 200) throw new Error(`a page of the search was answered by ${answer.status}`);
+        found += html.split('@gmail.com').length - 1;
         const [, link = null, go = null] =
           /<(?:a [^>]*href="([^"]*)"|button [^>]*name="go" value="([^"]*)")>(?:Next page|Go on searching)</.exec(
             html,
@@ -123,6 +125,7 @@ async function searcherOf({ db, accountId }: BenchDatabase, { url }: RunningProg
         path = go === null ? link : await placeOf({ go });
       }
     }
+    if (found === 0) throw new Error('the search has found nobody');
     return tookMs;
   };
 }
