@@ -27,9 +27,9 @@ export function engineOf(db: Db): Engine {
   return client.driverName === 'better-sqlite3' ? sqliteEngine : mysqlEngine;
 }
 
-/** How many wait for a connection of the pool. */
+/** How many wait for a connection of the pool; none once it is closed. */
 export function waitingForConnections(db: Db): number {
-  return (db.client as { pool: { numPendingAcquires(): number } }).pool.numPendingAcquires();
+  return (db.client as { pool?: { numPendingAcquires(): number } }).pool?.numPendingAcquires() ?? 0;
 }
 
 export function isDatabaseUnavailable(db: Db, error: unknown): boolean {
