@@ -10,20 +10,13 @@ import type { Order, RawWay, Seen } from './support/crowd.js';
 import { lettingAllIn, type Listening } from './support/letting-all-in.js';
 import { openWorld, type World } from './support/world.js';
 
-interface Size {
-  readonly measuredSeconds: number;
-  readonly seconds: number;
-  /** So many times the most that it can take; in a few seconds, 3 times would hardly come to a line. */
-  readonly times: number;
-  readonly connections: number;
-  /** Within which accepted ones are answered, all but one in a hundred; in the suite, on a machine busy with others. */
-  readonly acceptedMs: number;
-}
-
-const sizes: Record<Setting['size'], Size> = {
-  quick: { measuredSeconds: 1, seconds: 4, times: 10, connections: 4000, acceptedMs: 15_000 },
-  long: { measuredSeconds: 4, seconds: 60, times: 3, connections: 9000, acceptedMs: 6000 },
-};
+const measuredSeconds = 4;
+const seconds = 60;
+/** So many times the most that it can take. */
+const times = 3;
+const mostConnections = 9000;
+/** Within which accepted ones are answered, all but one in a hundred. */
+const acceptedMs = 6000;
 
 const mostGrowth = 400 * 1024 * 1024;
 
@@ -36,13 +29,12 @@ export const overload: Proof = {
   isQuickToo: false,
   async prove(setting) {
     // The crowd, and some more; the line may take half of it.
-    const connections = sizes[setting.size].connections + 200;
+    const connections = mostConnections + 200;
     const env = { DATABASE_TIMEOUT_MS: '5000', MAX_CONNECTIONS: String(connections) };
     const world = await openWorld(setting.engine, { isShared: true, env });
     try {
       const burst = await burstOn(world, setting);
       const { finding, accepted } = await overloadOn(world, setting);
-      if (setting.size === 'quick') return [burst, finding];
       return [burst, finding, await withoutEntrance(world, setting, accepted)];
     } finally {
       await world.close();
@@ -105,9 +97,8 @@ async function burstOn({ of, service }: World, { say }: Setting): Promise<Findin
   };
 }
 
-async function overloadOn(world: World, { size, say }: Setting) {
+async function overloadOn(world: World, { say }: Setting) {
   const { of, service } = world;
-  const { measuredSeconds, seconds, times, connections, acceptedMs } = sizes[size];
   say('the most that it can take');
   await crowd(service, of.ways, { connections: 64, seconds: 1, overload: null });
   const closed = await crowd(service, of.ways, {
@@ -117,7 +108,11 @@ async function overloadOn(world: World, { size, say }: Setting) {
   const memoryBefore = residentMemoryOf(service);
   say(`${Math.round(most)} a second; ${times} times as many for ${seconds} s`);
   const watch = watched(world);
-  const seen = await crowd(service, of.ways, { connections, seconds, overload: { most, times } });
+  const seen = await crowd(service, of.ways, {
+    connections: mostConnections,
+    seconds,
+    overload: { most, times },
+  });
   const normalMs = await untilNormal(service);
   const { memory, healthMs } = await watch();
 
@@ -129,7 +124,7 @@ async function overloadOn(world: World, { size, say }: Setting) {
     figure:
       `${Math.round(most)} a second before; ${refused.count} answered 503 (median ${refused.median} ms, 99 of 100 within ` +
       `${refused.p99} ms), accepted ones median ${taken.median} ms, 99 of 100 within ${taken.p99} ms, at most ${taken.max} ms; ` +
-      `${unsent} not sent, since ${connections} requests were open; /healthz at most ${healthMs} ms; ` +
+      `${unsent} not sent, since ${mostConnections} requests were open; /healthz at most ${healthMs} ms; ` +
       `memory ${megabytes(memoryBefore)} MB before, ${megabytes(memory)} MB at most; ` +
       `all answered ${Math.round(tailMs)} ms after the last was sent, and ${Math.round(normalMs)} ms later within 250 ms` +
       (Object.keys(others).length === 0 ? '' : `; others: ${JSON.stringify(others)}`),
@@ -159,14 +154,14 @@ async function withoutEntrance(world: World, { say }: Setting, accepted: Seen['t
     const closed = await crowd(service, of.ways, { connections: 128, seconds: 4, overload: null });
     const most = closed.taken.count / 4;
     const { sent, unsent, taken, refused } = await crowd(service, of.ways, {
-      ...{ connections: sizes.long.connections, seconds: 20, overload: { most, times: sizes.long.times } },
+      ...{ connections: mostConnections, seconds: 20, overload: { most, times } },
     });
     return {
       what: 'the same for 20 s without the entrance',
       ...{ sent, acknowledged: taken.count },
       figure:
         `${refused.count} answered 503; accepted ones median ${taken.median} ms, 99 of 100 within ${taken.p99} ms; ` +
-        `${unsent} not sent, since ${sizes.long.connections} requests were open`,
+        `${unsent} not sent, since ${mostConnections} requests were open`,
       holds: taken.p99 > 2 * accepted.p99,
       isControl: true,
     };
