@@ -133,7 +133,10 @@ describe('A file that is kept up to date by deltas of a list and the global one'
     const whole = await takeWhole(format, tag);
     assert.deepEqual(whole.lines, new Set(live.flatMap((row) => textsOf(entry(row), format))), said);
     if (!exact.includes(format)) return;
-    const suppressed = new Set(people.filter((person) => live.some((row) => isOf(row, person))));
+    // An international address has two MD5s; the second one of an erased person cannot be told any more.
+    const mayBeLeft = (row: OptOutRecord, person: string) =>
+      (live.includes(row) || (person.includes('@xn--') && row.address === null)) && isOf(row, person);
+    const suppressed = new Set(people.filter((person) => rows.some((row) => mayBeLeft(row, person))));
     const allowed = new Set(
       [...suppressed].flatMap((person) =>
         textsOf(
