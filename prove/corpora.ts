@@ -13,10 +13,10 @@ import {
 } from '../test/matrix/place.js';
 import { rows } from '../test/matrix/rows.js';
 import { signInAs, type ConsolePage } from '../test/support/console.js';
+import { formsOf } from '../test/support/forms.js';
 import { escaped } from '../test/support/html.js';
 import { startTestService, type TestService } from '../test/support/service.js';
 import type { Finding, Proof, Setting } from './proof.js';
-import { formsOf } from './support/forms.js';
 import { slotsOf, type Slot } from './support/injection.js';
 import { mark, payloads } from './support/payloads.js';
 

@@ -20,7 +20,7 @@ export interface Order {
 
 /** Requests are begun at a rate, whatever becomes of those before. */
 export interface Overload {
-  /** The most that has been seen to be taken in a second. Where more is taken, that counts from then on. */
+  /** The most that has been seen to be taken in a second. */
   readonly most: number;
   /** So many times as many are sent. */
   readonly times: number;
@@ -110,16 +110,10 @@ async function sendInTurn(): Promise<void> {
 }
 
 async function sendAt({ most, times }: Overload): Promise<void> {
-  let best = most;
   let dueAt = startedAt;
-  let [lookedAt, takenThen] = [startedAt, 0];
   for (let now = startedAt; now - startedAt < order.seconds * 1000; now = performance.now()) {
-    if (now - lookedAt >= 1000) {
-      best = Math.max(best, ((taken.length - takenThen) * 1000) / (now - lookedAt));
-      [lookedAt, takenThen] = [now, taken.length];
-    }
     lateMs = Math.max(lateMs, now - dueAt);
-    for (; dueAt <= now; dueAt += 1000 / (best * times)) {
+    for (; dueAt <= now; dueAt += 1000 / (most * times)) {
       const client = idle.pop();
       if (client !== undefined) begin(client, dueAt);
       else if (opened < order.connections) open(dueAt);

@@ -24,27 +24,31 @@ export function formsOf(html: string): Form[] {
 }
 
 function standingIn(inside: string): Record<string, string> {
+  const [, button = ''] = /<button\b([^>]*)>/.exec(inside) ?? [];
+  const pressed = { [attributeOf(button, 'name')]: attributeOf(button, 'value') };
+  const standing = Object.entries({ ...fieldsIn(inside), ...pressed });
+  return Object.fromEntries(standing.filter(([name]) => name !== '' && name !== token));
+}
+
+/** What the fields between a form's tags hold, as browsers send it. */
+export function fieldsIn(inside: string): Record<string, string> {
   const fields: Record<string, string> = {};
-  const note = (attributes: string, value: string) => {
-    const name = attributeOf(attributes, 'name');
-    if (name !== '' && name !== token) fields[name] = value;
-  };
   for (const [, attributes = ''] of inside.matchAll(/<input\b([^>]*)>/g)) {
     const isChoice = /type="(?:radio|checkbox)"/.test(attributes);
-    if (!isChoice || /\bchecked\b/.test(attributes)) note(attributes, attributeOf(attributes, 'value'));
+    if (!isChoice || /\bchecked\b/.test(attributes)) {
+      fields[attributeOf(attributes, 'name')] = attributeOf(attributes, 'value');
+    }
   }
   for (const [, attributes = '', text = ''] of inside.matchAll(
     /<textarea\b([^>]*)>\n?([^]*?)<\/textarea>/g,
   )) {
-    note(attributes, unescaped(text).replace(/\n/g, '\r\n'));
+    fields[attributeOf(attributes, 'name')] = unescaped(text).replace(/\n/g, '\r\n');
   }
   for (const [, attributes = '', options = ''] of inside.matchAll(/<select\b([^>]*)>([^]*?)<\/select>/g)) {
     const [chosen = ''] =
       /<option\b[^>]*\bselected\b[^>]*>/.exec(options) ?? /<option\b[^>]*>/.exec(options) ?? [];
-    note(attributes, attributeOf(chosen, 'value'));
+    fields[attributeOf(attributes, 'name')] = attributeOf(chosen, 'value');
   }
-  const [, button = ''] = /<button\b([^>]*)>/.exec(inside) ?? [];
-  note(button, attributeOf(button, 'value'));
   return fields;
 }
 
