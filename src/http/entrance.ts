@@ -17,7 +17,7 @@ export interface EntranceLimits {
 /** Far from what a service comes to that is well, on a machine that is busy with other things as well. */
 export const usualLimits: EntranceLimits = {
   sliceMs: 20,
-  patienceMs: 2000,
+  patienceMs: 1500,
   longestMs: 5000,
   fewest: 200,
   most: 5000,
@@ -86,7 +86,7 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
   /**
    * Node accepts one connection a turn of its event loop, however many wait to be (libuv since 1.45): where each turn
    * serves and commits what came, they wait for as many commits. So turns that bring one do no more than that, for a
-   * while.
+   * while: nobody is even turned away, since whoever is sends the next request, and the turns would become long again.
    */
   function isConnecting(): boolean {
     connections = isConnected ? connections + 1 : 0;
@@ -121,13 +121,15 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
       };
 
       function serve(): void {
+        if (isConnecting()) return void setImmediate(serve);
         for (const [req, res] of refused) turnAway(req, res);
         if (refused.length > 0) refused = [];
         let now = performance.now();
-        if (isConnecting()) return void setImmediate(serve);
         // As long as all else has taken: a flood of those that are turned away must not keep out who has waited.
         const until = now + Math.min(Math.max(now - turnAt, sliceMs), longestSlice * sliceMs);
-        for (; first !== null && now < until && !isHeld(); now = performance.now()) {
+        let letIn = 0;
+        for (; first !== null && now < until && letIn < mostAtOnce && !isHeld(); now = performance.now()) {
+          letIn++;
           const { req, res, since, next } = first;
           first = next;
           if (first === null) last = null;
@@ -147,14 +149,17 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
   };
 }
 
-/** That are accepted before those who are in already get their turn. */
-const mostConnections = 1000;
+/** That are accepted before those who are in already get their turn: a second of them, or two. */
+const mostConnections = 10_000;
 
 /** Until it is looked at again whether somebody may be let in. */
 const heldMs = 2;
 
 /** Of `sliceMs`: a second, when all connections are in use at once. */
 const longestSlice = 50;
+
+/** In a slice. What they bring is seen to be too much only once they have begun. */
+const mostAtOnce = 1000;
 
 /** In a turn: a flood of these waits like any other. */
 const mostUrgent = 10;
