@@ -191,7 +191,11 @@ function makeDeps(
   // A line that took every connection would leave none to be told on that it is too long.
   const most = Math.max(usualLimits.fewest, config.maxConnections >> 1);
   const isHeld = () => recorder.isBehind() || waitingForConnections(db) >= mostForConnections;
-  const entrance = createEntrance(isHeld, { ...usualLimits, most, longestMs: config.databaseTimeoutMs });
+  const entrance = createEntrance(isHeld, {
+    ...usualLimits,
+    most,
+    longestMs: Math.min(config.databaseTimeoutMs, usualLimits.longestMs),
+  });
   const isScraped = config.metricsToken !== null || config.metricsBind !== null;
   return {
     config,

@@ -18,7 +18,7 @@ export interface EntranceLimits {
 export const usualLimits: EntranceLimits = {
   sliceMs: 20,
   patienceMs: 1500,
-  longestMs: 5000,
+  longestMs: 3000,
   fewest: 200,
   most: 5000,
 };
