@@ -1,6 +1,7 @@
-import { accessKeysOf, revokeAccessKeys, rotateAccessKey } from '../core/access-keys.js';
+import { accessKeysOf, revokeAccessKeys, rotateAccessKey, type AccessKey } from '../core/access-keys.js';
 import { getListById, type List } from '../core/lists.js';
 import { grantedLists, type Mailer } from '../core/mailers.js';
+import { Invalid } from '../errors.js';
 import { changing } from './changing.js';
 import { baseOf, mailerOf } from './mailer-page.js';
 import { overlapChoices, overlapIn, usualOverlap } from './overlaps.js';
@@ -52,7 +53,7 @@ export const newAccessKey: Screen<AccountVisit> = {
   },
 };
 
-/** Ends all keys of a mailer at once: it can fetch nothing until it gets a new one. */
+/** Ends keys of a mailer at once. Without any, it can fetch nothing until it gets a new one. */
 export const endedAccessKeys: Screen<AccountVisit> = {
   async show(visit) {
     const { deps, t } = visit;
@@ -63,13 +64,25 @@ export const endedAccessKeys: Screen<AccountVisit> = {
     });
   },
   async act(visit) {
-    const { deps, actor } = visit;
+    const { deps, form, actor } = visit;
     const mailer = await mailerOf(visit);
+    const only = chosenKey(await accessKeysOf(deps.db, mailer), form?.get('key') ?? 'all');
     await checkReEnteredPassword(visit);
-    await changing(deps, (db) => revokeAccessKeys(db, mailer, { actor }));
-    return { redirect: baseOf(mailer), done: 'keys-ended' };
+    await changing(deps, (db) => revokeAccessKeys(db, mailer, only === null ? { actor } : { actor, only }));
+    return { redirect: baseOf(mailer), done: only === null ? 'keys-ended' : 'key-ended' };
   },
 };
+
+/**
+ * @returns null for all.
+ * @throws Invalid for the field `key`, which may have ended since the form was opened.
+ */
+function chosenKey(keys: readonly AccessKey[], chosen: string): AccessKey | null {
+  if (chosen === 'all') return null;
+  const key = keys.find(({ id }) => String(id) === chosen);
+  if (key === undefined) throw new Invalid('key', 'unknown', 'key must be all, or a key that has not ended');
+  return key;
+}
 
 function curlOf(baseUrl: string, { publicId }: List, key: string): string {
   return `curl -f "${baseUrl}/l/${publicId}/download" \\\n  -H "Authorization: Bearer ${key}" \\\n  -o "${publicId}.txt"`;

@@ -1,4 +1,4 @@
-import { askForEmail, confirmEmail, findEmailChange, waitingEmail } from '../core/email-changes.js';
+import { askForEmail, confirmEmail, findEmailChange, giveUpEmail, waitingEmail } from '../core/email-changes.js';
 import { canSendMail } from '../core/mails.js';
 import { countTry } from '../core/sign-in-limit.js';
 import { editUser } from '../core/users.js';
@@ -14,7 +14,10 @@ import { queueEmailLink, queueNotice } from './user-mails.js';
 const page = view('console/profile-email.ejs');
 const confirmPage = view('console/profile-email-confirm.ejs');
 
-/** Another address to sign in with: once it is confirmed by a link, or at once where no mail is sent. */
+/**
+ * Another address to sign in with: once it is confirmed by a link, or at once where no mail is sent. What waits is
+ * given up without a password: nothing changes then.
+ */
 export const profileEmail: Screen<UserVisit> = {
   async show({ deps, t, user }) {
     return page(t('profile.email.title'), {
@@ -24,6 +27,10 @@ export const profileEmail: Screen<UserVisit> = {
   },
   async act(visit) {
     const { deps, form, user, ip } = visit;
+    if (form?.has('giveUp') === true) {
+      await changing(deps, (trx) => giveUpEmail(trx, user));
+      return { redirect: '/console/profile', done: 'email-given-up' };
+    }
     await checkReEnteredPassword(visit);
     await countTry(deps.db, 'invitation', user.email, ip);
     const email = form?.get('email') ?? '';

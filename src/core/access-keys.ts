@@ -42,23 +42,28 @@ export async function rotateAccessKey(
   return key;
 }
 
-/** Ends all keys of a mailer at once. */
+/**
+ * Ends all keys of a mailer at once, or one of them.
+ *
+ * @param only the one; all where it is not given.
+ * @returns how many were valid until now; 0 where `only` was none of them.
+ */
 export async function revokeAccessKeys(
   db: Db,
   mailer: Mailer,
-  { actor }: { actor: string },
+  { actor, only }: { actor: string; only?: AccessKey },
 ): Promise<number> {
   const now = Date.now();
   return db.transaction(async (trx) => {
     const ended = await trx('access_keys')
-      .where({ mailer_id: mailer.id })
+      .where({ mailer_id: mailer.id, ...(only === undefined ? {} : { id: only.id }) })
       .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', now))
       .update({ expires_at: now });
     await noteChange(trx, {
       accountId: mailer.accountId,
       actor,
       action: 'access-key.revoked',
-      details: { mailer: mailer.id, keys: ended },
+      details: { mailer: mailer.id, keys: ended, ...(only === undefined ? {} : { ending: only.ending }) },
     });
     return ended;
   });
@@ -66,6 +71,7 @@ export async function revokeAccessKeys(
 
 /** A key as it can be told from others: never the key itself. */
 export interface AccessKey {
+  readonly id: number;
   /** Its last characters. */
   readonly ending: string;
   readonly createdAt: number;
@@ -73,17 +79,24 @@ export interface AccessKey {
   readonly expiresAt: number | null;
 }
 
+interface KeyRow {
+  id: number;
+  mailer_id: number;
+  ending: string;
+  created_at: number;
+  expires_at: number | null;
+}
+
 /** The keys with which a mailer can download now, newest first; at most 100. */
 export async function accessKeysOf(db: Db, mailer: Mailer): Promise<AccessKey[]> {
-  const rows = await db<{ mailer_id: number; ending: string; created_at: number; expires_at: number | null }>(
-    'access_keys',
-  )
+  const rows = await db<KeyRow>('access_keys')
     .where({ mailer_id: mailer.id })
     .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', Date.now()))
     .orderBy('created_at', 'desc')
     .limit(100)
-    .select('ending', 'created_at', 'expires_at');
+    .select('id', 'ending', 'created_at', 'expires_at');
   return rows.map((row) => ({
+    id: row.id,
     ending: row.ending,
     createdAt: row.created_at,
     expiresAt: row.expires_at,

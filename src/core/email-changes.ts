@@ -28,7 +28,7 @@ export async function askForEmail(
   { actor }: { actor: string },
 ): Promise<{ email: string; token: string } | null> {
   const email = checkEmail('email', typed);
-  await trx('one_time_links').where({ user_id: user.id, purpose: 'email' }).delete();
+  await giveUpEmail(trx, user);
   if (email === user.email) return null;
   const standing = await trx<UserRow>('users').where({ email }).first('id');
   if (standing !== undefined) {
@@ -37,6 +37,11 @@ export async function askForEmail(
   const token = await createLink(trx, 'email', user, { email });
   await noteOfUser(trx, user, actor, 'user.email-asked');
   return { email, token };
+}
+
+/** Gives up what waits to be confirmed: its link opens nothing any more. */
+export async function giveUpEmail(trx: Db, user: User): Promise<void> {
+  await trx('one_time_links').where({ user_id: user.id, purpose: 'email' }).delete();
 }
 
 /** What waits to be confirmed, for whoever asked for it; null for nothing. */

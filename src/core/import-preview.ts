@@ -29,6 +29,8 @@ export interface PreviewRow {
     readonly tags: readonly string[];
     /** UTC milliseconds; null is when it is imported. */
     readonly createdAt: number | null;
+    /** UTC milliseconds; null is never. */
+    readonly expiresAt: number | null;
     readonly reason: string | null;
   } | null;
 }
@@ -220,12 +222,13 @@ async function takenAs(
   const warnings: ImportWarning[] = [];
   const tags = await resolve(row, warnings);
   warnings.push(...warningsOf(row, now));
-  const { who, createdAt, reason } = row;
+  const { who, createdAt, expiresAt, reason } = row;
   const { md5, sha256 } = who.hashes ?? {};
   const optOut = {
     who: who.address?.normalised ?? (md5 ?? sha256)?.toString('hex') ?? '',
     tags,
     createdAt: typeof createdAt === 'number' ? Math.min(createdAt, now) : null,
+    expiresAt: typeof expiresAt === 'number' ? expiresAt : null,
     reason: reason === null ? null : shortened(reason, longestCell),
   };
   return { problem: null, warnings: warnings.map(({ problem }) => problem), optOut };

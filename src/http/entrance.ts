@@ -113,7 +113,10 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
         beginTurn(now);
         if (first === null && !isConnected && now - turnAt < sliceMs && !isHeld()) return answer(req, res);
         if (isUrgent(req) && ++urgent < mostUrgent) return answer(req, res);
-        if (isTooLong(now)) return void refused.push([req, res]);
+        if (isTooLong(now)) {
+          if (refused.length >= mostRefused) return turnAway(req, res);
+          return void refused.push([req, res]);
+        }
         const one: Waiting = { req, res, since: now, ahead: waiting++, next: null };
         if (last === null) first = one;
         else last.next = one;
@@ -151,6 +154,9 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
 
 /** That are accepted before those who are in already get their turn: a second of them, or two. */
 const mostConnections = 10_000;
+
+/** Who put several requests on each connection would otherwise be remembered for each, while connections come. */
+const mostRefused = 10_000;
 
 /** Until it is looked at again whether somebody may be let in. */
 const heldMs = 2;

@@ -103,6 +103,18 @@ describe("The console's imports", () => {
     );
   });
 
+  it('show when opt-outs would end, where the file says so', async () => {
+    const at = await upload('ann@example.com,2099-05-01\nbob@example.com,\ncid@example.com,some day\n');
+    const fields = fieldsOf(await olive.get(at));
+    const preview = (column1: string) =>
+      olive.post(at, { ...fields, column0: 'who', column1, do: 'preview' });
+    const { text, html } = await preview('expires');
+    assert.match(text, /Opted out at Ends at Reason/);
+    assert.match(text, /ann@example\.com .*2099.* bob@example\.com .* cid@example\.com .* End not readable/);
+    assert.match(html, /data-label="Ends at"/);
+    assert.doesNotMatch((await preview('ignore')).html, /data-label="Ends at"/);
+  });
+
   it('find the columns anew where another separator is chosen, and start with none that nobody has seen', async () => {
     const at = await upload('a,b|c\tann@example.com\nd,e\tbob@example.com\n');
     const fields = { ...fieldsOf(await olive.get(at)), separator: 'comma', shownSeparator: 'tab' };

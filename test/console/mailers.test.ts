@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { accessKeysOf } from '../../src/core/access-keys.js';
+import { accessKeysOf, rotateAccessKey } from '../../src/core/access-keys.js';
 import { createAccount, type Account } from '../../src/core/accounts.js';
 import { createMailer, getMailer, grantedLists, type Mailer } from '../../src/core/mailers.js';
 import { fieldOf, goodPassword, signInAs, type Visitor } from '../support/console.js';
@@ -143,6 +143,30 @@ describe('Mailers in the console', function () {
     assert.equal(ended.location, `${base}/${mailer.id}?done=keys-ended`);
     assert.equal(await download(list.publicId, key), 403);
     assert.match((await olive.get(`${base}/${mailer.id}`)).text, /There is no access key/);
+  });
+
+  it('lose one key, and go on with the other', async () => {
+    const list = await makeList(service);
+    const { mailer, key: old } = await makeMailer(service, list);
+    const key = await rotateAccessKey(service.deps.db, mailer, { actor: 'test', overlapMs: 3_600_000 });
+    const path = `${base}/${mailer.id}/keys/end`;
+    const [, older] = await accessKeysOf(service.deps.db, mailer);
+    assert.ok(older !== undefined);
+    assert.match((await olive.get(path)).text, new RegExp(`name="key" value="${older.id}"`));
+
+    const { mailer: stranger } = await makeMailer(service, list);
+    const [strange] = await accessKeysOf(service.deps.db, stranger);
+    for (const chosen of [String(strange?.id), 'none', '']) {
+      assert.equal((await olive.post(path, { key: chosen, password: goodPassword })).status, 422, chosen);
+    }
+    const mistyped = await olive.post(path, { key: String(older.id), password: 'not the password' });
+    assert.equal(mistyped.status, 422);
+    assert.match(mistyped.text, new RegExp(`value="${older.id}" checked`), 'the choice is kept');
+
+    const ended = await olive.post(path, { key: String(older.id), password: goodPassword });
+    assert.equal(ended.location, `${base}/${mailer.id}?done=key-ended`);
+    assert.deepEqual([await download(list.publicId, old), await download(list.publicId, key)], [403, 200]);
+    assert.equal((await olive.post(path, { key: String(older.id), password: goodPassword })).status, 422);
   });
 
   it('have networks of their own, told as they were understood; wide and private ones are confirmed', async () => {

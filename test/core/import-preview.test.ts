@@ -67,7 +67,7 @@ describe('The preview of an import', () => {
         ...{ problem: null, warnings: [] },
         optOut: {
           ...{ who: 'ann@example.com', tags: ['news'] },
-          ...{ createdAt: Date.UTC(2024, 4, 1), reason: 'too many' },
+          ...{ createdAt: Date.UTC(2024, 4, 1), expiresAt: null, reason: 'too many' },
         },
       },
       { line: 3, cells: ['Bob', 'bob', '', '', ''], problem: 'no-at', warnings: [], optOut: null },
@@ -182,7 +182,7 @@ describe('The preview of an import', () => {
     const file = 'email,2,tag\nann@example.com,bob@example.com,news\n';
     const preview = await previewOf(file, mapped(',', true, 'ignore', 'who', 'ignore'));
     assert.deepEqual(preview.rows[0]?.optOut, {
-      ...{ who: 'bob@example.com', tags: ['*'], createdAt: null, reason: null },
+      ...{ who: 'bob@example.com', tags: ['*'], createdAt: null, expiresAt: null, reason: null },
     });
     const data = await previewOf(file, mapped(',', false, 'who'));
     assert.deepEqual(summary(data), ['1 no-at', '2 ann@example.com']);
@@ -191,6 +191,15 @@ describe('The preview of an import', () => {
       '1 ann@example.com',
       '2 no-at',
     ]);
+  });
+
+  it('tells when an opt-out would end, and where that cannot be read', async () => {
+    const file = 'ann@example.com,2099-05-01\nbob@example.com,\ncid@example.com,some day\n';
+    const { rows } = await previewOf(file, mapped(',', false, 'who', 'expires'));
+    assert.deepEqual(
+      rows.map(({ optOut, warnings }) => [optOut?.expiresAt, ...warnings]),
+      [[Date.UTC(2099, 4, 1)], [null], [null, 'expires']],
+    );
   });
 
   it('adds no tag, and says for which rows the list knows none', async () => {
