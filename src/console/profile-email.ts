@@ -1,4 +1,10 @@
-import { askForEmail, confirmEmail, findEmailChange, giveUpEmail, waitingEmail } from '../core/email-changes.js';
+import {
+  askForEmail,
+  confirmEmail,
+  findEmailChange,
+  giveUpEmail,
+  waitingEmail,
+} from '../core/email-changes.js';
 import { canSendMail } from '../core/mails.js';
 import { countTry } from '../core/sign-in-limit.js';
 import { editUser } from '../core/users.js';

@@ -152,7 +152,7 @@ describe('Mailers in the console', function () {
     const path = `${base}/${mailer.id}/keys/end`;
     const [, older] = await accessKeysOf(service.deps.db, mailer);
     assert.ok(older !== undefined);
-    assert.match((await olive.get(path)).text, new RegExp(`name="key" value="${older.id}"`));
+    assert.match((await olive.get(path)).html, new RegExp(`name="key" value="${older.id}"`));
 
     const { mailer: stranger } = await makeMailer(service, list);
     const [strange] = await accessKeysOf(service.deps.db, stranger);
@@ -161,7 +161,7 @@ describe('Mailers in the console', function () {
     }
     const mistyped = await olive.post(path, { key: String(older.id), password: 'not the password' });
     assert.equal(mistyped.status, 422);
-    assert.match(mistyped.text, new RegExp(`value="${older.id}" checked`), 'the choice is kept');
+    assert.match(mistyped.html, new RegExp(`value="${older.id}" checked`), 'the choice is kept');
 
     const ended = await olive.post(path, { key: String(older.id), password: goodPassword });
     assert.equal(ended.location, `${base}/${mailer.id}?done=key-ended`);

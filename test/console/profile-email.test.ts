@@ -161,13 +161,13 @@ describe('Another address to sign in with, where mails are sent', function () {
 
   it('is given up by a button, without a password', async () => {
     const { user, olive, link } = await asked();
-    assert.match((await olive.get(path)).text, /name="giveUp"/);
+    assert.match((await olive.get(path)).html, /name="giveUp"/);
     const given = await olive.post(path, { giveUp: 'yes' });
     assert.equal(given.location, '/console/profile?done=email-given-up');
     assert.equal(await waitingEmail(service.deps.db, user), null);
     assert.equal((await olive.post(link)).status, 404);
     assert.equal(await emailOf(olive), user.email);
-    assert.ok(!(await olive.get(path)).text.includes('giveUp'));
+    assert.ok(!(await olive.get(path)).html.includes('giveUp'));
   });
 
   it('is asked for with the password alone, and not where somebody has it already', async () => {
