@@ -22,12 +22,12 @@ export const editNames: Screen<ListVisit> = {
     const redirect = `/console/lists/${list.publicId}/edit/names`;
     const surface = form?.get('surface') ?? '';
     const name = form?.get('name') ?? '';
+    if (!naming.some((one) => one.name === surface)) {
+      throw new Invalid('surface', 'unknown', 'surface is none of the APIs that name lists');
+    }
     if (form?.get('do') === 'remove') {
       await unnameList(deps.db, list, surface, name, { actor });
       return { redirect, done: 'list-unnamed' };
-    }
-    if (!naming.some((one) => one.name === surface)) {
-      throw new Invalid('surface', 'unknown', 'surface is none of the APIs that name lists');
     }
     try {
       await nameList(deps.db, list, surface, name, { actor });

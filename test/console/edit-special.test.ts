@@ -94,6 +94,11 @@ describe("A list's tags, names and last things", () => {
       ] as const) {
         assert.equal((await olive.post(pathOf('names'), { surface, name })).status, 422, surface);
       }
+      // MariaDB compares no such text with a column of plain ASCII.
+      for (const surface of ['', 'no such API', '名']) {
+        const removed = await olive.post(pathOf('names'), { surface, name: 'x', do: 'remove' });
+        assert.equal(removed.status, 422, surface);
+      }
       assert.deepEqual(await namesOfList(service.deps.db, list), []);
       // What a list of another account is called can be neither taken nor taken away.
       await olive.post(pathOf('names'), { surface: 'mailgun', name: 'offers', do: 'remove' });
