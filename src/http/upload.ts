@@ -115,6 +115,8 @@ async function* bodyOf(req: IncomingMessage, pace: Pace): AsyncGenerator<Buffer>
     if (!req.complete) throw brokeOff();
   } finally {
     clearTimeout(timer);
+    // It would go on listening, and nobody else could read on.
+    chunks.return?.().catch(() => undefined);
   }
 }
 
@@ -190,7 +192,8 @@ async function takeFromForm<T>(
 /** What still comes is read for a while and dropped: an answer to somebody who is still sending is lost otherwise. */
 function letGo(req: IncomingMessage): void {
   let dropped = 0;
-  const timer = setTimeout(() => req.socket.destroy(), lingerMs);
+  // Once all has come, the connection is the next request's.
+  const timer = setTimeout(() => void (req.complete || req.socket.destroy()), lingerMs);
   req.on('data', (chunk: Buffer) => {
     dropped += chunk.length;
     if (dropped > lingerOctets) req.socket.destroy();

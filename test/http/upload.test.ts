@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import process from 'node:process';
 import { limitBodyTime } from '../../src/http/body-time.js';
@@ -263,6 +263,33 @@ describe('An uploaded file', () => {
     assert.deepEqual(await send(formType, form(file(content)), { path: '/any' }), {
       error: 'Error: the disk is full',
     });
+  });
+
+  it('leaves the connection to the next request, where it was not wanted to its end', async () => {
+    take = async (octets) => {
+      for await (const _ of octets) throw new HttpError(400, 'enough', 'Enough.');
+      return {};
+    };
+    const content = Buffer.alloc(20_000);
+    for (const [type, body] of [
+      ['text/csv', content],
+      [formType, form(file(content))],
+      ['image/png', content],
+    ] as const) {
+      const begun = once(server, 'request') as Promise<[IncomingMessage]>;
+      const socket = connect(port, '127.0.0.1');
+      socket.resume();
+      socket.write(
+        `POST /any HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      );
+      socket.write(body.subarray(0, 10_000));
+      const [req] = await begun;
+      await once(socket, 'data');
+      socket.write(body.subarray(10_000));
+      // Whoever reads the rest has come to its end, and nothing waits any more that would end the connection.
+      await until('all is read', () => req.readableEnded);
+      socket.destroy();
+    }
   });
 });
 
