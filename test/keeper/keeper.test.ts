@@ -113,7 +113,7 @@ describe('The keeper', () => {
     const { child, rounds } = await startProcess();
     await record(10);
     await until('it has numbered', isNumbered);
-    await pause(child);
+    await pause({ child, rounds });
     const earlier = await fencingOfLease();
     await db('leases').update({ expires_at: 0 });
     const lease = await takeLease(db, 'keeper', 'bob', 60_000);
@@ -211,22 +211,29 @@ describe('The keeper', () => {
   });
 
   /** Stops it where it holds no lock: one that it took along would keep everybody waiting. */
-  async function pause(child: ChildProcess) {
-    await until('it is paused between two transactions', async () => {
+  async function pause({ child, rounds }: { child: ChildProcess; rounds: () => number }) {
+    for (;;) {
+      const before = rounds();
       child.kill('SIGSTOP');
-      try {
-        await db.transaction(async (trx) => {
-          await trx('leases').update({ expires_at: trx.ref('expires_at') });
-          await trx('feed').update({ fencing: trx.ref('fencing') });
-          await trx('lists').update({ name: trx.ref('name') });
-        });
-        return true;
-      } catch (error) {
-        child.kill('SIGCONT');
-        if (error instanceof Unavailable || engineOf(db).isUnavailable(error)) return false;
-        throw error;
-      }
-    });
+      if (await isFree()) return;
+      child.kill('SIGCONT');
+      await until('it has gone on', () => rounds() > before);
+    }
+  }
+
+  /** Whether nobody is in the middle of a transaction: what it holds is waited for, for a few seconds. */
+  async function isFree(): Promise<boolean> {
+    try {
+      await db.transaction(async (trx) => {
+        await trx('leases').update({ expires_at: trx.ref('expires_at') });
+        await trx('feed').update({ fencing: trx.ref('fencing') });
+        await trx('lists').update({ name: trx.ref('name') });
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof Unavailable || engineOf(db).isUnavailable(error)) return false;
+      throw error;
+    }
   }
 
   /** A keeper in another process, which has looked for work at least once. */
