@@ -8,7 +8,7 @@ interface Figures {
   readonly told: string;
   /** In Markdown; its last column is the day. */
   readonly table: string;
-  /** So many of its first cells say what a row is about. */
+  /** So many of its first cells say what rows are about. */
   readonly keyCells: number;
   /** Where not everything was measured: the rows that stand and are about something else stay. */
   readonly isPart: boolean;
@@ -33,15 +33,21 @@ function merged(standing: string, table: string, keyCells: number): string {
       .map((cell) => cell.trim())
       .join('|');
   const [head = '', line = '', ...rows] = table.split('\n');
-  const fresh = new Map(rows.map((row) => [keyOf(row), row]));
+  const fresh = new Map<string, string[]>();
+  for (const row of rows) fresh.set(keyOf(row), [...(fresh.get(keyOf(row)) ?? []), row]);
   const kept = standing
     .split('\n')
     .filter((row) => row.startsWith('|'))
     .slice(2);
   const known = new Set(kept.map(keyOf));
+  // All that stands about something goes where that was measured anew: there may be less to say of it.
   return [
     ...[head, line],
-    ...kept.map((row) => fresh.get(keyOf(row)) ?? row),
+    ...kept.flatMap((row, i) => {
+      const anew = fresh.get(keyOf(row));
+      if (anew === undefined) return [row];
+      return kept.findIndex((other) => keyOf(other) === keyOf(row)) === i ? anew : [];
+    }),
     ...rows.filter((row) => !known.has(keyOf(row))),
   ].join('\n');
 }
