@@ -9,6 +9,7 @@ import type { Way } from '../test/support/ways.js';
 import type { Finding, Proof, Setting } from './proof.js';
 import { provenBySuite } from './suites.js';
 import { mountSmallDisk, type SmallDisk } from './support/disk.js';
+import { acknowledgesInSpiteOfFaults } from './support/early.js';
 import { timeoutMs } from './support/installation.js';
 import { patiently } from './support/patiently.js';
 import { pour } from './support/pour.js';
@@ -95,7 +96,7 @@ export const faults: Proof = {
       setting,
     );
     findings.push(...(await proveOnFullDisk(setting)));
-    return [...findings, ...(await suites.prove(setting))];
+    return [...findings, ...(await suites.prove(setting)), await acknowledgesInSpiteOfFaults()];
   },
 };
 

@@ -1,5 +1,6 @@
-import { connect, type Socket } from 'node:net';
+import { once } from 'node:events';
 import http from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createList } from '../src/core/lists.js';
 import { createAccount } from '../src/core/accounts.js';
@@ -44,7 +45,8 @@ export const slow: Proof = {
       say('the limit of connections');
       findings.push(await fullOfIdlers(service, publicId));
       findings.push(await tooLarge(service));
-      return findings;
+      say('the control');
+      return [...findings, await withoutTimeouts()];
     } finally {
       await service.stop();
       await db.destroy();
@@ -82,7 +84,7 @@ const attacks: Readonly<Record<string, (service: SpawnedService, id: string) => 
 };
 
 async function crowd(
-  { port }: SpawnedService,
+  { port }: Pick<SpawnedService, 'port'>,
   withinSeconds: number,
   begin: (socket: Socket) => void,
 ): Promise<Outcome> {
@@ -103,6 +105,25 @@ async function crowd(
   const ended = all === -1 ? sockets.filter((socket) => socket.destroyed).length : clients;
   for (const socket of sockets) socket.destroy();
   return { clients, ended, seconds: (last - startedAt) / 1000, withinSeconds };
+}
+
+/** The control: who says nothing stays. */
+async function withoutTimeouts(): Promise<Finding> {
+  const server = http.createServer((_, res) => res.end());
+  Object.assign(server, { headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: 0, timeout: 0 });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    const { clients, ended, withinSeconds } = await crowd({ port }, 15, () => undefined);
+    return {
+      what: 'connections that say nothing, to a server without time-outs',
+      figure: `${ended} of ${clients} slow clients ended within ${withinSeconds} s`,
+      holds: ended < clients,
+      isControl: true,
+    };
+  } finally {
+    server.close().closeAllConnections();
+  }
 }
 
 function drip(socket: Socket, head: string, more: string): void {

@@ -10,7 +10,7 @@ import { freshMigratedDatabase } from './template.js';
 export type Mend = () => Promise<void>;
 
 /** Keeps all that would be written to `opt_outs` waiting, as a database that hangs does. Reading goes on. */
-export function holdWrites(service: TestService): Promise<Mend> {
+export function holdWrites(service: Pick<TestService, 'databaseUrl'>): Promise<Mend> {
   return holdTable(service, 'opt_outs');
 }
 
@@ -19,7 +19,7 @@ export function holdDownloadLog(service: TestService): Promise<Mend> {
   return holdTable(service, 'downloads');
 }
 
-async function holdTable({ databaseUrl }: TestService, table: string): Promise<Mend> {
+async function holdTable({ databaseUrl }: Pick<TestService, 'databaseUrl'>, table: string): Promise<Mend> {
   if (engine === 'sqlite') {
     const database = new Database(sqlitePath(databaseUrl), { timeout: 0 });
     await begin(database);
