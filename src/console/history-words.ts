@@ -91,6 +91,7 @@ const told: Record<string, (words: Words, value: unknown, action: string) => str
   refused: (words, value) => (value === 0 ? null : counted('history.detail.refused')(words, value)),
   is_whole: ({ t }, value) => (value === false ? t('history.detail.notWhole') : null),
   keys: counted('history.detail.keys'),
+  ending: (_, value) => `…${textOf(value)}`,
   sessions: counted('history.detail.sessions'),
   removal: ({ t }, value) => t('history.detail.removal', { id: textOf(value) }),
   burst: ({ t }, value) => t('history.detail.burst', { id: textOf(value) }),

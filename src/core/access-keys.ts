@@ -92,7 +92,10 @@ export async function accessKeysOf(db: Db, mailer: Mailer): Promise<AccessKey[]>
   const rows = await db<KeyRow>('access_keys')
     .where({ mailer_id: mailer.id })
     .where((still) => void still.whereNull('expires_at').orWhere('expires_at', '>', Date.now()))
-    .orderBy('created_at', 'desc')
+    .orderBy([
+      { column: 'created_at', order: 'desc' },
+      { column: 'id', order: 'desc' },
+    ])
     .limit(100)
     .select('id', 'ending', 'created_at', 'expires_at');
   return rows.map((row) => ({

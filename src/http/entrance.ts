@@ -12,6 +12,10 @@ export interface EntranceLimits {
   readonly fewest: number;
   /** More never wait. */
   readonly most: number;
+  /** So many are let in at a time: what they bring is seen to be too much only once they have begun. */
+  readonly atOnce: number;
+  /** Who is turned away waits for that while connections come, unless there are so many: all of them are remembered. */
+  readonly mostRefused: number;
 }
 
 /** Far from what a service comes to that is well, on a machine that is busy with other things as well. */
@@ -21,6 +25,8 @@ export const usualLimits: EntranceLimits = {
   longestMs: 3000,
   fewest: 200,
   most: 5000,
+  atOnce: 1000,
+  mostRefused: 10_000,
 };
 
 export interface Entrance {
@@ -54,7 +60,7 @@ interface Waiting {
  * @param isHeld whether nobody is to be let in for now: what has been let in cannot be carried out as fast.
  */
 export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = usualLimits): Entrance {
-  const { sliceMs, patienceMs, longestMs, fewest, most } = limits;
+  const { sliceMs, patienceMs, longestMs, fewest, most, atOnce, mostRefused } = limits;
   let first: Waiting | null = null;
   let last: Waiting | null = null;
   let waiting = 0;
@@ -131,7 +137,7 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
         // As long as all else has taken: a flood of those that are turned away must not keep out who has waited.
         const until = now + Math.min(Math.max(now - turnAt, sliceMs), longestSlice * sliceMs);
         let letIn = 0;
-        for (; first !== null && now < until && letIn < mostAtOnce && !isHeld(); now = performance.now()) {
+        for (; first !== null && now < until && letIn < atOnce && !isHeld(); now = performance.now()) {
           letIn++;
           const { req, res, since, next } = first;
           first = next;
@@ -155,17 +161,11 @@ export function createEntrance(isHeld: () => boolean, limits: EntranceLimits = u
 /** That are accepted before those who are in already get their turn: a second of them, or two. */
 const mostConnections = 10_000;
 
-/** Who put several requests on each connection would otherwise be remembered for each, while connections come. */
-const mostRefused = 10_000;
-
 /** Until it is looked at again whether somebody may be let in. */
 const heldMs = 2;
 
 /** Of `sliceMs`: a second, when all connections are in use at once. */
 const longestSlice = 50;
-
-/** In a slice. What they bring is seen to be too much only once they have begun. */
-const mostAtOnce = 1000;
 
 /** In a turn: a flood of these waits like any other. */
 const mostUrgent = 10;

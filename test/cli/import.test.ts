@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { createList, type List } from '../../src/core/lists.js';
 import { migratedDatabase, rowsOfList, type TestDatabase } from '../support/core.js';
 import { holdWrites } from '../support/faults.js';
-import { until, type TestService } from '../support/service.js';
+import { until } from '../support/service.js';
 import { emptyFolder, environmentOf, signoff, startSignoff } from './signoff.js';
 
 interface Told {
@@ -206,7 +206,7 @@ describe('signoff import', function () {
     const { child, ran } = startSignoff(env, args, { cwd });
     child.stdin?.write(lines.slice(0, 5000).join(''));
     await until('some are recorded', async () => (await recorded()).length >= 2000);
-    const mend = await holdWrites({ databaseUrl: database.url } as TestService);
+    const mend = await holdWrites({ databaseUrl: database.url });
     child.stdin?.end(lines.slice(5000).join(''));
     const { code, stderr } = await ran;
     await mend();

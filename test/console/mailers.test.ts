@@ -166,6 +166,8 @@ describe('Mailers in the console', function () {
     const ended = await olive.post(path, { key: String(older.id), password: goodPassword });
     assert.equal(ended.location, `${base}/${mailer.id}?done=key-ended`);
     assert.deepEqual([await download(list.publicId, old), await download(list.publicId, key)], [403, 200]);
+    const history = await olive.get(`/console/accounts/${service.accountId}/history`);
+    assert.ok(history.text.includes(`…${old.slice(-4)}`) && !history.text.includes(`…${key.slice(-4)}`));
     assert.equal((await olive.post(path, { key: String(older.id), password: goodPassword })).status, 422);
   });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import http, { createServer, type Server } from 'node:http';
+import http, { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import request, { type Response, type Test } from 'supertest';
 import { createListener } from '../../src/app.js';
@@ -263,6 +263,88 @@ describe('The entrance', () => {
       await until('the line is over', () => narrow.waiting() === 0);
       await until('bob is there', async () => (await addressesOf(service, list)).length > 0);
       assert.deepEqual(await addressesOf(service, list), ['bob@example.com']);
+    });
+  });
+
+  describe('by itself', () => {
+    const closing: (() => Promise<void>)[] = [];
+    afterEach(async () => {
+      for (const close of closing.splice(0)) await close();
+    });
+
+    interface Alone {
+      readonly port: number;
+      readonly waiting: () => number;
+      /** How many connections it has accepted. */
+      readonly accepted: () => number;
+    }
+
+    async function listen(
+      isHeld: () => boolean,
+      limits: Partial<EntranceLimits>,
+      answer: () => void,
+      turnAway: () => void,
+    ): Promise<Alone> {
+      const entrance = createEntrance(isHeld, { ...usualLimits, ...limits });
+      const saying = (note: () => void, status: number) => (_: IncomingMessage, res: ServerResponse) => {
+        note();
+        res.writeHead(status, { Connection: 'close' }).end();
+      };
+      const server = createServer(entrance.through(saying(answer, 200), saying(turnAway, 503)));
+      let accepted = 0;
+      server.on('connection', entrance.connected).on('connection', () => accepted++);
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+      closing.push(() => new Promise((resolve) => server.close(() => resolve()).closeAllConnections()));
+      const { port } = server.address() as AddressInfo;
+      return { port, waiting: entrance.waiting, accepted: () => accepted };
+    }
+
+    const octets = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
+    const comeAll = (port: number, count: number) =>
+      Promise.all(Array.from({ length: count }, async () => (await exchange(port, octets)).status));
+
+    it('turns nobody away while others connect, unless there are too many to remember', async () => {
+      const crowd = 100;
+      for (const [mostRefused, isEarly] of [
+        [crowd, false],
+        [10, true],
+      ] as const) {
+        const acceptedThen: number[] = [];
+        const turnAway = () => void acceptedThen.push(alone.accepted());
+        const alone = await listen(
+          () => true,
+          { most: 0, mostRefused },
+          () => undefined,
+          turnAway,
+        );
+        assert.deepEqual(new Set(await comeAll(alone.port, crowd)), new Set([503]));
+        assert.equal(acceptedThen.length, crowd);
+        assert.equal((acceptedThen[0] ?? 0) < crowd, isEarly, `${acceptedThen[0]} had been accepted`);
+      }
+    });
+
+    it('lets in no more at a time than can be seen to be too much', async () => {
+      let isClosed = true;
+      let letIn = 0;
+      // As where the rows of a request reach the recorder only when its body is read.
+      let seen = 0;
+      const answer = () => {
+        letIn++;
+        setImmediate(() => seen++);
+      };
+      const { port, waiting } = await listen(
+        () => isClosed || seen >= 2,
+        { atOnce: 2 },
+        answer,
+        () => undefined,
+      );
+      const answers = comeAll(port, 6);
+      await until('all wait', () => waiting() === 6);
+      isClosed = false;
+      await until('some are in', () => seen > 0);
+      assert.deepEqual([letIn, waiting()], [2, 4]);
+      seen = -Infinity;
+      assert.deepEqual(new Set(await answers), new Set([200]));
     });
   });
 
