@@ -47,7 +47,7 @@ export interface FindOptions {
   readonly at?: number;
   /** What a stretch costs at most: rows that are looked at, those of which all is read counting several times. */
   readonly rows?: number;
-  /** While nothing was found, it goes on for so long beyond that: milliseconds. */
+  /** While nothing was found, it goes on beyond that for so long: milliseconds. After them, a tenth of it is enough. */
   readonly patienceMs?: number;
   /** Ends it where nobody waits for it any more. */
   readonly signal?: AbortSignal | undefined;
@@ -103,8 +103,8 @@ export async function findStretch(
     looked += slice.looked;
     spent += slice.cost;
     if (slice.isLast) break;
-    const isEnough = optOuts.length > 0 || performance.now() >= deadline;
-    if (spent >= most && isEnough) return told(slice.edge, true);
+    const isEnough = performance.now() >= deadline ? spent >= most / 10 : spent >= most && optOuts.length > 0;
+    if (isEnough) return told(slice.edge, true);
     // SQLite answers without ever leaving this turn of the event loop.
     await everyoneElse();
   }
@@ -159,7 +159,7 @@ export async function countFound(
       place,
       limit: 5000,
       at,
-      rows: 20_000,
+      rows: 200_000,
       patienceMs: 0,
     });
     count += found.optOuts.filter(accepts).length;

@@ -26,7 +26,7 @@ const wakeMs = 15;
  */
 const longestPaceMs = 50;
 /** Rows a transaction: what SQLite's one connection is held for. */
-const numberedAtOnce = 1000;
+const numberedAtOnce = 500;
 const troubleMs = 1000;
 /** How long a sweep that failed is left alone. */
 const sweepTroubleMs = 5000;
@@ -60,6 +60,8 @@ export function startKeeper(
   /** When a sweep is due next, and since when it has been failing. */
   const dueAt = new Map<Sweep, number>();
   const failing = new Map<Sweep, number>();
+  /** Those that have more to do. */
+  const unfinished = new Set<Sweep>();
 
   function schedule(ms: number): void {
     if (isStopping) return;
@@ -77,13 +79,10 @@ export function startKeeper(
       const worked = await work(startedAt);
       failingSince = null;
       const tookMs = Date.now() - startedAt;
-      // Others wait while a sweep works: it may take half of the time. A poll over very many lists takes time
-      // as well: a tenth of it at most.
+      // A poll over very many lists takes time as well: a tenth of it at most.
       const paceMs = Math.min(Math.max(1, tookMs * 4), longestPaceMs);
       const longMs = Math.max(idleMs, tookMs * 10);
-      pauseMs = { 'more-to-number': 1, numbered: paceMs, swept: Math.max(1, tookMs), nothing: longMs }[
-        worked
-      ];
+      pauseMs = Math.min({ 'more-to-number': 1, numbered: paceMs, nothing: longMs }[worked], untilDueMs());
       nextRoundAt = worked === 'numbered' ? Date.now() + paceMs : 0;
     } catch (error) {
       failingSince ??= startedAt;
@@ -96,11 +95,17 @@ export function startKeeper(
     schedule(isWoken && !isElsewhere && failingSince === null ? Math.min(pauseMs, wokenMs()) : pauseMs);
   }
 
+  /** Until the first of the sweeps that have more to do may go on. */
+  function untilDueMs(): number {
+    const due = Math.min(...[...unfinished].map((sweep) => dueAt.get(sweep) ?? 0));
+    return Math.max(1, due - Date.now());
+  }
+
   function wokenMs(): number {
     return Math.max(wakeMs, nextRoundAt - Date.now());
   }
 
-  async function work(now: number): Promise<'more-to-number' | 'numbered' | 'swept' | 'nothing'> {
+  async function work(now: number): Promise<'more-to-number' | 'numbered' | 'nothing'> {
     if (now > leaseUntil - leaseMs / 2) {
       const lease = await takeLease(db, 'keeper', holder, leaseMs);
       isElsewhere = lease === null;
@@ -112,37 +117,33 @@ export function startKeeper(
       fencing = lease.fencing;
     }
     const numbered = await retrying(db, retryMs, () => numberChanges(db, fencing, numberedAtOnce));
-    let isMore = false;
-    for (const sweep of sweeps) {
-      if (now < (dueAt.get(sweep) ?? 0)) continue;
-      if (await runSweep(sweep, now)) isMore = true;
-    }
+    for (const sweep of sweeps) if (Date.now() >= (dueAt.get(sweep) ?? 0)) await runSweep(sweep, now);
     if (numbered === numberedAtOnce) return 'more-to-number';
-    return numbered > 0 ? 'numbered' : isMore ? 'swept' : 'nothing';
+    return numbered > 0 ? 'numbered' : 'nothing';
   }
 
-  /**
-   * One that fails holds up neither the numbering nor the others.
-   *
-   * @returns whether there is more to do at once.
-   */
-  async function runSweep(sweep: Sweep, now: number): Promise<boolean> {
+  /** One that fails holds up neither the numbering nor the others. */
+  async function runSweep(sweep: Sweep, now: number): Promise<void> {
+    unfinished.delete(sweep);
+    const startedAt = Date.now();
     try {
       const hasMore = await retrying(db, retryMs, () => sweep.run(db, now, retention));
       failing.delete(sweep);
-      dueAt.set(sweep, hasMore ? now : now + sweep.everyMs);
-      return hasMore;
+      const endedAt = Date.now();
+      // Others wait while it works: it may take half of the time, however often their commits wake the keeper.
+      dueAt.set(sweep, hasMore ? endedAt + (endedAt - startedAt) : now + sweep.everyMs);
+      if (hasMore) unfinished.add(sweep);
     } catch (error) {
       // Then nothing works, and the round as a whole has failed.
       if (error instanceof Unavailable && sweep.failsAlone !== true) throw error;
       if (!failing.has(sweep)) failing.set(sweep, now);
       dueAt.set(sweep, now + Math.max(sweepTroubleMs, sweep.everyMs));
       log.warn({ err: error, sweep: sweep.name }, 'a sweep of the keeper failed, and is tried again');
-      return false;
     }
   }
 
   async function stopSweeps(): Promise<void> {
+    unfinished.clear();
     for (const sweep of sweeps) await sweep.stop?.();
   }
 

@@ -29,7 +29,7 @@ export interface Sweep {
   /**
    * A bounded part of it, which takes some tens of milliseconds and can be broken off and repeated.
    *
-   * @returns whether there is more to do at once.
+   * @returns whether there is more to do, once others have had as much time as it took.
    */
   run(db: Db, now: number, retention: Retention): Promise<boolean>;
   /** The lease is lost or given up: what is kept from round to round is let go. */

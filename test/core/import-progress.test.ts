@@ -72,10 +72,11 @@ describe('The progress of an import', () => {
 
   it('goes on where it was when another process goes on with it', async () => {
     const job = await uploadText(test.db, list, csvOf(12_000));
-    await carryOut(test.db, 3);
+    // What is read ahead is a piece of 16 KB, some 900 rows: several steps.
+    await carryOut(test.db, 20);
     const before = progressOf(await current(job)).share;
     assert.ok(before > 0);
-    await carryOut(test.db, 6);
+    await carryOut(test.db, 20);
     const after = progressOf(await current(job)).share;
     assert.ok(after > before && after < 1, `${before}, ${after}`);
   });

@@ -135,6 +135,31 @@ describe('The keeper', () => {
     assert.equal((await getCounts(db, list)).addresses, 20);
   });
 
+  it('leaves others as much time as a sweep has taken that has more to do, however often they wake it', async () => {
+    const sweepMs = 200;
+    await record(350, { expiresAt: Date.now() - 1000 });
+    const began: number[] = [];
+    const watched = test.another();
+    watched.on('query', ({ sql }: { sql: string }) => {
+      if (!/^select .* from `expiries` where `expires_at` <= /.test(sql)) return;
+      began.push(performance.now());
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, sweepMs);
+    });
+    const keeper = start('ann', watched);
+    const waking = setInterval(() => keeper.wake(), 1);
+    try {
+      await until(
+        'all of it is done',
+        async () => (await getCounts(db, list)).addresses === 0 && began.length >= 4,
+      );
+    } finally {
+      clearInterval(waking);
+    }
+    const pauses = began.slice(1, 4).map((at, i) => at - (began[i] ?? 0));
+    // Milliseconds are rounded.
+    assert.ok(Math.min(...pauses) >= 2 * sweepMs - 3, pauses.join(', '));
+  });
+
   it('says since when it is in trouble, tries again each second however often it is woken, and recovers', async () => {
     const keeper = start('ann');
     await until('it works', async () => (await holder()) === 'ann');
