@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { engineOf, rowsOf, type Db } from '../db/connect.js';
 import { joinedOctets } from '../db/engine.js';
 import { entryOf, mostTelling, type Entry, type Named } from './entries.js';
@@ -23,6 +24,8 @@ export interface JoinedOptions extends EntriesOptions {
   readonly format: Format;
   /** How many statements may be under way at the moment, each on a connection of its own. */
   readonly atOnce?: () => number;
+  /** Whether others are at work who would wait: it rests between two statements as long as one took, then. */
+  readonly isBusy?: () => boolean;
 }
 
 export const md5Octets = 16;
@@ -49,12 +52,22 @@ export async function* readJoined(
   listIds: readonly number[],
   options: JoinedOptions,
 ): AsyncGenerator<JoinedEntries> {
-  const { atOnce = () => 1 } = options;
+  const { atOnce = () => 1, isBusy = () => false } = options;
+  let tookMs = 0;
   const underWay: Promise<JoinedEntries>[] = [];
   // Of two lists, what one has may stand on the other.
   let expectingOthers = listIds.length > 1 ? Infinity : 0;
 
   async function read(range: KeyRange): Promise<JoinedEntries> {
+    const startedAt = performance.now();
+    try {
+      return await decided(range);
+    } finally {
+      tookMs = performance.now() - startedAt;
+    }
+  }
+
+  async function decided(range: KeyRange): Promise<JoinedEntries> {
     if (expectingOthers === 0) {
       const found = await readRange(db, listIds, range, options, false);
       if (found.count === found.rows) return found;
@@ -67,6 +80,7 @@ export async function* readJoined(
 
   try {
     for await (const range of keyRanges(db, listIds)) {
+      if (tookMs > 0 && isBusy()) await pause(Math.ceil(tookMs));
       const reading = read(range);
       // Who waits for an earlier one must not be ended by this one.
       reading.catch(() => undefined);

@@ -53,7 +53,7 @@ export const feedWalk: Walk = {
       if (isLast) return;
       // Of those that the database lets through, all is read.
       const isDense = rows.length * 4 > looked || filter.address !== null;
-      limit = Math.min(isDense ? mostRows[name] : mostIndexed, limit * 4);
+      limit = Math.min(isDense ? mostRows[name] : mostIndexed[name], limit * 4);
     }
   },
   behind: ({ feed_number }, [, top]) => [feed_number ?? 0, top ?? 0],

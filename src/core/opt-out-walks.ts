@@ -57,7 +57,7 @@ export const wholeRow = 8;
 /** Rows a query: few milliseconds of SQLite's one connection. */
 export const mostRows = { sqlite: 250, mysql: 1000 } as const;
 /** In an index alone. */
-export const mostIndexed = 2000;
+export const mostIndexed = { sqlite: 500, mysql: 2000 } as const;
 /** Mostly a page is found at once. */
 export const fewRows = 64;
 
@@ -88,11 +88,8 @@ export const addressWalk: Walk = {
       const rows = own.filter((row) => Buffer.compare(row.tag, Buffer.from(String(tag), 'hex')) > 0);
       yield { ...read(rows.sort(compareKeys)), edge: [after, null], isLast: false };
     }
-    for (
-      let limit = part.kind === 'part' ? mostIndexed : fewRows;
-      ;
-      limit = Math.min(mostIndexed, limit * 2)
-    ) {
+    const most = mostIndexed[engineOf(db).name];
+    for (let limit = part.kind === 'part' ? most : fewRows; ; limit = Math.min(most, limit * 2)) {
       const { addresses, looked, last } = await addressesBeyond(db, listId, after, limit, part);
       // An address stands there once a tag.
       const different = addresses.filter((one, i) => addresses[i - 1]?.equals(one) !== true).filter(hasText);

@@ -29,16 +29,20 @@ export interface ListFile {
 
 /**
  * All that suppresses, read ahead while no other download is under way: the database has more to do then than we have,
- * but nobody else is to wait for it.
+ * but nobody else is to wait for it. While opt-outs are being recorded, it takes half of the time.
  */
 export function wholeList(
   deps: Deps,
   listIds: readonly number[],
   options: JoinedOptions,
 ): ListFile['slices'] {
-  const { db, state } = deps;
+  const { db, state, recorder } = deps;
   const most = engineOf(db).name === 'sqlite' ? 1 : 2;
-  return readJoined(db, listIds, { ...options, atOnce: () => (state.downloads.size > 1 ? 1 : most) });
+  return readJoined(db, listIds, {
+    ...options,
+    atOnce: () => (state.downloads.size > 1 ? 1 : most),
+    isBusy: () => recorder.load().inFlight > 0,
+  });
 }
 
 /**

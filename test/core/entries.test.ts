@@ -7,7 +7,7 @@ import { formats, textsOf as textsOfEntry, type Format } from '../../src/core/en
 import { readJoined } from '../../src/core/joined-entries.js';
 import { linesOfJoined } from '../../src/core/joined-lines.js';
 import type { OptOutRecord } from '../../src/core/opt-outs.js';
-import type { Db } from '../../src/db/connect.js';
+import { engineOf, type Db } from '../../src/db/connect.js';
 import {
   collect,
   migratedDatabase,
@@ -116,6 +116,39 @@ describe('The entries of a list', () => {
     await test.clear();
     list = await newList(db);
     other = await newList(db);
+  });
+
+  it('take half of the time while others are at work', async () => {
+    const statementMs = 40;
+    const count = 4000;
+    // MariaDB reads as much at once.
+    const least = engineOf(db).name === 'sqlite' ? 3 : 1;
+    await plant(
+      db,
+      list,
+      Array.from({ length: count }, (_, i) => rowKinds.plain(`p${i}@example.com`)),
+    );
+    const watched = test.another();
+    const read = async (isBusy: boolean) => {
+      const began: number[] = [];
+      const note = ({ sql }: { sql: string }) => {
+        if (!sql.includes(' AS joined')) return;
+        began.push(performance.now());
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, statementMs);
+      };
+      watched.on('query', note);
+      const options = { at: 5, tag: undefined, format: 'plain', isBusy: () => isBusy } as const;
+      const counts: number[] = [];
+      for await (const slice of readJoined(watched, [list], options)) counts.push(slice.count);
+      watched.off('query', note);
+      return { entries: counts.reduce((sum, one) => sum + one), began };
+    };
+    const alone = await read(false);
+    const { entries, began } = await read(true);
+    assert.deepEqual([alone.entries, entries], [count, count]);
+    assert.ok(began.length >= least, String(began.length));
+    const pauses = began.slice(1).map((at, i) => at - (began[i] ?? 0));
+    assert.ok(Math.min(...pauses) >= 2 * statementMs - 3, pauses.join(', '));
   });
 
   const asked = fc.record({ at: fc.nat(10), tag: fc.constantFrom(undefined, '*', 'a', 'no such tag') });
