@@ -30,6 +30,9 @@ export interface JoinedOptions extends EntriesOptions {
 
 export const md5Octets = 16;
 
+/** A statement may have waited for others. */
+const longestRestMs = 200;
+
 /** Ranges that hold nothing else until the next one is read as if there were nothing else. */
 const patience = 8;
 
@@ -53,18 +56,24 @@ export async function* readJoined(
   options: JoinedOptions,
 ): AsyncGenerator<JoinedEntries> {
   const { atOnce = () => 1, isBusy = () => false } = options;
-  let tookMs = 0;
+  let [startedAt, endedAt] = [0, 0];
   const underWay: Promise<JoinedEntries>[] = [];
   // Of two lists, what one has may stand on the other.
   let expectingOthers = listIds.length > 1 ? Infinity : 0;
 
   async function read(range: KeyRange): Promise<JoinedEntries> {
-    const startedAt = performance.now();
+    startedAt = performance.now();
     try {
       return await decided(range);
     } finally {
-      tookMs = performance.now() - startedAt;
+      endedAt = performance.now();
     }
+  }
+
+  /** As long as the last statement has taken, which others may have used already. */
+  async function rest(): Promise<void> {
+    const tookMs = Math.min(endedAt - startedAt, longestRestMs);
+    await pause(Math.max(0, endedAt + tookMs - performance.now()));
   }
 
   async function decided(range: KeyRange): Promise<JoinedEntries> {
@@ -80,7 +89,10 @@ export async function* readJoined(
 
   try {
     for await (const range of keyRanges(db, listIds)) {
-      if (tookMs > 0 && isBusy()) await pause(Math.ceil(tookMs));
+      if (isBusy()) {
+        await Promise.allSettled(underWay);
+        await rest();
+      }
       const reading = read(range);
       // Who waits for an earlier one must not be ended by this one.
       reading.catch(() => undefined);

@@ -32,7 +32,7 @@ export interface Found {
   readonly optOuts: FoundOptOut[];
   /** Null: there is no more. */
   readonly next: FindPlace | null;
-  /** The rows were looked at that a stretch has, before there were enough. */
+  /** A stretch came to its end, by its rows or by the time, before there were enough. */
   readonly isCut: boolean;
   readonly looked: number;
   /** How much of the list has been looked at, approximately: 0 to 1; null where nobody can tell. */
@@ -47,7 +47,10 @@ export interface FindOptions {
   readonly at?: number;
   /** What a stretch costs at most: rows that are looked at, those of which all is read counting several times. */
   readonly rows?: number;
-  /** While nothing was found, it goes on beyond that for so long: milliseconds. After them, a tenth of it is enough. */
+  /**
+   * While nothing was found, it goes on beyond that for so long: milliseconds. After them, a tenth of it is enough,
+   * whatever was found.
+   */
   readonly patienceMs?: number;
   /** Ends it where nobody waits for it any more. */
   readonly signal?: AbortSignal | undefined;
@@ -159,6 +162,7 @@ export async function countFound(
       place,
       limit: 5000,
       at,
+      // A tenth of it, that is.
       rows: 200_000,
       patienceMs: 0,
     });

@@ -29,7 +29,8 @@ export interface ListFile {
 
 /**
  * All that suppresses, read ahead while no other download is under way: the database has more to do then than we have,
- * but nobody else is to wait for it. While opt-outs are being recorded, it takes half of the time.
+ * but nobody else is to wait for it. While this process records opt-outs, it takes
+ * half of the time.
  */
 export function wholeList(
   deps: Deps,
@@ -41,7 +42,10 @@ export function wholeList(
   return readJoined(db, listIds, {
     ...options,
     atOnce: () => (state.downloads.size > 1 ? 1 : most),
-    isBusy: () => recorder.load().inFlight > 0,
+    isBusy: () => {
+      const { waiting, inFlight } = recorder.load();
+      return waiting + inFlight > 0;
+    },
   });
 }
 

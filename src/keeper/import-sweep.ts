@@ -24,6 +24,8 @@ interface OpenImport {
   begunAt: number | null;
   /** The step under way. */
   step: Promise<boolean> | null;
+  /** When that was begun. */
+  stepAt: number;
 }
 
 /**
@@ -53,7 +55,7 @@ export function createImportSweep(): Sweep {
       await left.run.close();
     }
     const run = await openImport(db, found, record, patienceMs);
-    if (run !== null) open.unshift({ run, openedAt: now, begunAt: null, step: null });
+    if (run !== null) open.unshift({ run, openedAt: now, begunAt: null, step: null, stepAt: 0 });
   }
 
   return {
@@ -68,6 +70,7 @@ export function createImportSweep(): Sweep {
       const served = open.shift();
       if (served === undefined) return false;
       try {
+        if (served.step === null) served.stepAt = Date.now();
         const outcome = await soon((served.step ??= served.run.next()));
         if (outcome !== 'under way') {
           served.step = null;
@@ -76,7 +79,7 @@ export function createImportSweep(): Sweep {
         }
         if (outcome !== false) {
           open.push(served);
-          return true;
+          return outcome === 'under way' || Date.now() - served.stepAt;
         }
       } catch (error) {
         await served.run.close();

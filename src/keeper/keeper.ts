@@ -60,8 +60,10 @@ export function startKeeper(
   /** When a sweep is due next, and since when it has been failing. */
   const dueAt = new Map<Sweep, number>();
   const failing = new Map<Sweep, number>();
-  /** Those that have more to do. */
+  /** Those that have more to do, and what they have taken in this round: milliseconds. */
   const unfinished = new Set<Sweep>();
+  let sweptMs = 0;
+  let restUntil = 0;
 
   function schedule(ms: number): void {
     if (isStopping) return;
@@ -82,7 +84,7 @@ export function startKeeper(
       // A poll over very many lists takes time as well: a tenth of it at most.
       const paceMs = Math.min(Math.max(1, tookMs * 4), longestPaceMs);
       const longMs = Math.max(idleMs, tookMs * 10);
-      pauseMs = Math.min({ 'more-to-number': 1, numbered: paceMs, nothing: longMs }[worked], untilDueMs());
+      pauseMs = Math.min({ 'more-to-number': 1, numbered: paceMs, nothing: longMs }[worked], untilRestedMs());
       nextRoundAt = worked === 'numbered' ? Date.now() + paceMs : 0;
     } catch (error) {
       failingSince ??= startedAt;
@@ -95,10 +97,13 @@ export function startKeeper(
     schedule(isWoken && !isElsewhere && failingSince === null ? Math.min(pauseMs, wokenMs()) : pauseMs);
   }
 
-  /** Until the first of the sweeps that have more to do may go on. */
-  function untilDueMs(): number {
-    const due = Math.min(...[...unfinished].map((sweep) => dueAt.get(sweep) ?? 0));
-    return Math.max(1, due - Date.now());
+  /** Until those that have more to do may go on. */
+  function untilRestedMs(): number {
+    return unfinished.size === 0 ? Infinity : Math.max(1, restUntil - Date.now());
+  }
+
+  function isDue(sweep: Sweep): boolean {
+    return Date.now() >= (unfinished.has(sweep) ? restUntil : (dueAt.get(sweep) ?? 0));
   }
 
   function wokenMs(): number {
@@ -117,7 +122,10 @@ export function startKeeper(
       fencing = lease.fencing;
     }
     const numbered = await retrying(db, retryMs, () => numberChanges(db, fencing, numberedAtOnce));
-    for (const sweep of sweeps) if (Date.now() >= (dueAt.get(sweep) ?? 0)) await runSweep(sweep, now);
+    sweptMs = 0;
+    for (const sweep of sweeps.filter(isDue)) await runSweep(sweep, now);
+    // Others wait while they work: together they may take half of the time, however often commits wake the keeper.
+    if (sweptMs > 0) restUntil = Date.now() + sweptMs;
     if (numbered === numberedAtOnce) return 'more-to-number';
     return numbered > 0 ? 'numbered' : 'nothing';
   }
@@ -129,10 +137,10 @@ export function startKeeper(
     try {
       const hasMore = await retrying(db, retryMs, () => sweep.run(db, now, retention));
       failing.delete(sweep);
-      const endedAt = Date.now();
-      // Others wait while it works: it may take half of the time, however often their commits wake the keeper.
-      dueAt.set(sweep, hasMore ? endedAt + (endedAt - startedAt) : now + sweep.everyMs);
-      if (hasMore) unfinished.add(sweep);
+      dueAt.set(sweep, now + sweep.everyMs);
+      if (hasMore === false) return;
+      unfinished.add(sweep);
+      sweptMs += Math.max(Date.now() - startedAt, Number(hasMore));
     } catch (error) {
       // Then nothing works, and the round as a whole has failed.
       if (error instanceof Unavailable && sweep.failsAlone !== true) throw error;

@@ -29,9 +29,10 @@ export interface Sweep {
   /**
    * A bounded part of it, which takes some tens of milliseconds and can be broken off and repeated.
    *
-   * @returns whether there is more to do, once others have had as much time as it took.
+   * @returns whether there is more to do, once others have had as much time as it took; or for how many milliseconds
+   *   it has been at that, where it was before it was called.
    */
-  run(db: Db, now: number, retention: Retention): Promise<boolean>;
+  run(db: Db, now: number, retention: Retention): Promise<boolean | number>;
   /** The lease is lost or given up: what is kept from round to round is let go. */
   stop?(): Promise<void>;
 }

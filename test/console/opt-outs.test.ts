@@ -293,12 +293,16 @@ describe('The opt-outs in the console', () => {
     }));
     await plant(db, list.id, rows);
     await untilNumbered(service, list);
-    const first = await search({ address: '@example.com', tag: 'rare' });
-    assert.match(first.text, /entries were looked at so far/);
-    assert.ok(addressesOn(first).length > 0);
-    const second = await turn(first, 'Go on searching');
-    assert.equal(addressesOn(first).length + addressesOn(second).length, 33);
-    assert.doesNotMatch(second.text, /Go on searching/);
+    let page = await search({ address: '@example.com', tag: 'rare' });
+    assert.match(page.text, /entries were looked at so far/);
+    const found = addressesOn(page);
+    for (let pages = 1; /Go on searching/.test(page.text); pages++) {
+      assert.ok(pages < 20, 'it comes to an end');
+      page = await turn(page, 'Go on searching');
+      found.push(...addressesOn(page));
+    }
+    assert.equal(new Set(found).size, 33);
+    assert.equal(found.length, 33);
   });
 
   it('point to the global list, and are nobody else’s', async () => {

@@ -196,6 +196,18 @@ describe('The search of the console', () => {
     assert.deepEqual(patient.optOuts.map(nameOf), ['ann@example.com *']);
   });
 
+  it('ends a stretch when its time is over and a tenth of its rows were looked at, whatever was found', async () => {
+    const rows = Array.from({ length: 9000 }, (_, n) => row(`${n === 0 ? 'a.needle' : `p${n}`}@example.com`));
+    await plant(db, list, rows);
+    await numberAll(db, [list]);
+    const asked = { limit: 50, at, rows: 20_000 };
+    const hasty = await findStretch(db, list, typed('*needle*'), { ...asked, patienceMs: 0 });
+    assert.deepEqual(hasty.optOuts.map(nameOf), ['a.needle@example.com *']);
+    assert.ok(hasty.isCut && hasty.looked >= 2000 && hasty.looked < 9000, String(hasty.looked));
+    const patient = await findStretch(db, list, typed('*needle*'), { ...asked, patienceMs: 60_000 });
+    assert.deepEqual([patient.optOuts.length, patient.next, patient.looked], [1, null, 9000]);
+  });
+
   it('counts what it finds, several times one after the other', async () => {
     await plant(
       db,

@@ -319,7 +319,8 @@ describe('The entrance', () => {
         );
         assert.deepEqual(new Set(await comeAll(alone.port, crowd)), new Set([503]));
         assert.equal(acceptedThen.length, crowd);
-        assert.equal((acceptedThen[0] ?? 0) < crowd, isEarly, `${acceptedThen[0]} had been accepted`);
+        // Where the kernel is slow to connect them, a turn may bring none.
+        assert.equal((acceptedThen[0] ?? 0) < crowd / 2, isEarly, `${acceptedThen[0]} had been accepted`);
       }
     });
 
@@ -334,7 +335,7 @@ describe('The entrance', () => {
       };
       const { port, waiting } = await listen(
         () => isClosed || seen >= 2,
-        { atOnce: 2 },
+        { atOnce: 2, sliceMs: 10_000, longestMs: 60_000 },
         answer,
         () => undefined,
       );
