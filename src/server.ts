@@ -23,10 +23,10 @@ try {
     // A database that hangs must not keep the process for ever.
     setTimeout(() => process.exit(1), config.stopMs + 10_000).unref();
     service.stop().then(
-      () => process.exit(0),
+      () => end(0),
       (error: unknown) => {
         log.error({ err: error }, 'could not stop in order');
-        process.exit(1);
+        end(1);
       },
     );
   };
@@ -35,6 +35,15 @@ try {
 } catch (error) {
   process.stderr.write(`${whyNot(error)}\n`);
   process.exit(1);
+}
+
+/**
+ * Once nothing is left to do: Pino still writes the log's last line then, and at the exit itself it would try that for
+ * ever where nobody reads it any more (`npm start | tee log`, interrupted).
+ */
+function end(code: number): void {
+  process.exitCode = code;
+  setTimeout(() => process.exit(code), 1000).unref();
 }
 
 /** What an operator can mend is told in a sentence; for the rest, where it happened is what helps. */

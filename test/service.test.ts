@@ -223,4 +223,24 @@ describe('The service', () => {
       assert.match(await refusalOf({ DATABASE_URL: name.href }), /Unknown database 'signoff_test_none'/);
     });
   }
+
+  for (const [when, readsUntil] of [
+    ['any more', 'listening'],
+    ['to its end', 'stopping'],
+  ] as const) {
+    it(`ends in order where nobody reads its log ${when}`, async () => {
+      const service = await spawn();
+      const ended = once(service.process, 'exit');
+      const has = (word: string) => service.lines.some((line) => line.includes(`"msg":"${word}`));
+      if (readsUntil === 'stopping') service.process.kill('SIGTERM');
+      try {
+        await until(`it is ${readsUntil}`, () => has(readsUntil));
+        service.process.stdout?.destroy();
+        service.process.kill('SIGTERM');
+        assert.deepEqual(await ended, [0, null]);
+      } finally {
+        service.process.kill('SIGKILL');
+      }
+    });
+  }
 });
