@@ -279,6 +279,7 @@ describe('The console in a browser', function () {
   it('is served by keyboard alone: from the sign-in to a new list', async () => {
     await newContext({ javaScriptEnabled: false });
     await go('/console/sign-in');
+    await page.waitForSelector('#email:focus');
     await page.keyboard.type(email);
     await page.keyboard.press('Tab');
     await page.keyboard.type(goodPassword);
