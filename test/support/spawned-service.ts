@@ -46,6 +46,8 @@ export async function spawnService(
     void ended.then(() => resolve(null));
   });
   if (port === null) return { code: (await ended)[0], said: lines.join('\n') };
+  // It says that it listens a moment before its start is over: what it prints then, and what it does on signals.
+  for (let i = 0; i < 3; i++) await fetch(`http://127.0.0.1:${port}/healthz`).then((answer) => answer.text());
   return {
     process: child,
     port,
